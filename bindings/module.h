@@ -1,0 +1,14 @@
+// The parts of the addon; each registers its functions.
+#pragma once
+#include "napi_setup.h"
+
+namespace sluice::bindings {
+
+void define_storage(Napi::Object exports);
+void define_select(Napi::Object exports);
+void define_trainset(Napi::Object exports);
+void define_train(Napi::Object exports);
+void define_eval(Napi::Object exports);
+void define_modelstore(Napi::Object exports);
+
+}  // namespace sluice::bindings

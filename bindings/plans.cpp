@@ -1,0 +1,121 @@
+#include "plans.h"
+
+#include <limits>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+
+namespace sluice::bindings {
+
+namespace {
+
+constexpr std::array<std::pair<const char*, DenseOp>, 6> kDenseOps{{{"value", DenseOp::kValue},
+                                                                    {"log1p", DenseOp::kLog1p},
+                                                                    {"sin-day", DenseOp::kSinDay},
+                                                                    {"cos-day", DenseOp::kCosDay},
+                                                                    {"sin-year", DenseOp::kSinYear},
+                                                                    {"cos-year", DenseOp::kCosYear}}};
+constexpr std::array<std::pair<const char*, CategoricalOp>, 5> kCategoricalOps{{{"column", CategoricalOp::kColumn},
+                                                                                {"cross", CategoricalOp::kCross},
+                                                                                {"hour", CategoricalOp::kHour},
+                                                                                {"weekday", CategoricalOp::kWeekday},
+                                                                                {"month", CategoricalOp::kMonth}}};
+constexpr std::array<std::pair<const char*, OptimizerKind>, 3> kOptimizers{
+    {{"sgd", OptimizerKind::kSgd}, {"adagrad", OptimizerKind::kAdagrad}, {"adam", OptimizerKind::kAdam}}};
+constexpr std::array<std::pair<const char*, Criterion>, 2> kCriteria{
+    {{"bce", Criterion::kBce}, {"cross-entropy", Criterion::kCrossEntropy}}};
+enum class ModelKind : uint8_t { kDlrm };
+constexpr std::array<std::pair<const char*, ModelKind>, 1> kModels{{{"dlrm", ModelKind::kDlrm}}};
+
+constexpr size_t kMaxFeatures = 10'000;
+constexpr size_t kMaxLayers = 100;
+constexpr uint32_t kMaxWidth = 65'536;
+constexpr uint32_t kMaxColumn = 10'000;
+/// Table indices are int32.
+constexpr uint32_t kMaxRows = std::numeric_limits<int32_t>::max();
+
+std::vector<uint32_t> read_widths(const Arg& arg) {
+  std::vector<uint32_t> widths;
+  for (const Arg& width : arg.elements(kMaxLayers)) widths.push_back(width.integer32(1, kMaxWidth));
+  return widths;
+}
+
+DlrmSpec read_dlrm(const Arg& arg) {
+  DlrmSpec spec;
+  spec.dense = arg.field("dense").integer32(0, kMaxFeatures);
+  for (const Arg& rows : arg.field("tables").elements(kMaxFeatures)) spec.tables.push_back(rows.integer(1, kMaxRows));
+  spec.embedding = arg.field("embedding").integer32(1, kMaxWidth);
+  spec.bottom = read_widths(arg.field("bottom"));
+  spec.top = read_widths(arg.field("top"));
+  return spec;
+}
+
+Features read_features(const Arg& arg) {
+  Features features;
+  for (const Arg& dense : arg.field("dense").elements(kMaxFeatures)) {
+    features.dense.push_back({dense.field("op").choice(kDenseOps), dense.field("column").integer32(0, kMaxColumn),
+                              dense.field("mean").real(), dense.field("scale").real()});
+  }
+  for (const Arg& categorical : arg.field("categorical").elements(kMaxFeatures)) {
+    features.categorical.push_back({categorical.field("op").choice(kCategoricalOps),
+                                    categorical.field("column").integer32(0, kMaxColumn),
+                                    categorical.field("other").integer32(0, kMaxColumn),
+                                    categorical.field("buckets").integer32(1, kMaxRows)});
+  }
+  return features;
+}
+
+ModelSpec read_model(const Arg& arg) {
+  switch (arg.field("kind").choice(kModels)) {
+    case ModelKind::kDlrm: return read_dlrm(arg);
+  }
+  arg.fail("a known model");
+}
+
+[[noreturn]] void fail_shape(const Arg& plan, const std::string& what) {
+  throw Error(code::kShape, std::string("[") + plan.op() + "] " + plan.path() + ": " + what);
+}
+
+void check_fit(const Arg& plan, const Features& features, const DlrmSpec& model, Criterion criterion) {
+  const auto counts = [](size_t has, size_t wants) { return std::to_string(has) + ", but the model takes " + std::to_string(wants); };
+  if (features.dense.size() != model.dense)
+    fail_shape(plan, "the number of dense features is " + counts(features.dense.size(), model.dense));
+  if (features.categorical.size() != model.tables.size())
+    fail_shape(plan, "the number of categorical features is " + counts(features.categorical.size(), model.tables.size()));
+  for (size_t i = 0; i < model.tables.size(); ++i) {
+    if (features.categorical[i].buckets > model.tables[i])
+      fail_shape(plan, "categorical feature " + std::to_string(i) + " has " + std::to_string(features.categorical[i].buckets) +
+                           " buckets, but its embedding table " + std::to_string(model.tables[i]) + " rows");
+  }
+  const uint32_t outputs = model.top.empty() ? 0 : model.top.back();
+  if (criterion == Criterion::kBce ? outputs != 1 : outputs < 2)
+    fail_shape(plan, "the criterion " + std::string(criterion == Criterion::kBce ? "bce wants 1 output" : "cross-entropy wants 2 outputs or more") +
+                         ", but the model has " + std::to_string(outputs));
+}
+
+}  // namespace
+
+ModelPlan read_model_plan(const Arg& plan) {
+  ModelPlan result;
+  result.features = read_features(plan.field("features"));
+  result.model = read_model(plan.field("model"));
+  result.criterion = plan.field("criterion").choice(kCriteria);
+  std::visit([&](const auto& spec) { check_fit(plan, result.features, spec, result.criterion); }, result.model);
+  return result;
+}
+
+Optimizer read_optimizer(const Arg& arg) {
+  Optimizer optimizer;
+  optimizer.kind = arg.field("kind").choice(kOptimizers);
+  optimizer.lr = static_cast<float>(arg.field("lr").number(0, 1e6));
+  optimizer.eps = static_cast<float>(arg.field("eps").number(0, 1));
+  // 1 would divide by zero in the bias correction.
+  optimizer.beta1 = static_cast<float>(arg.field("beta1").number(0, 0.999999));
+  optimizer.beta2 = static_cast<float>(arg.field("beta2").number(0, 0.999999));
+  return optimizer;
+}
+
+}  // namespace sluice::bindings

@@ -1,0 +1,125 @@
+// Training: native/src/train/train.h.
+#include "train/train.h"
+
+#include <utility>
+
+#include "guard.h"
+#include "handles.h"
+#include "jobs.h"
+#include "module.h"
+#include "plans.h"
+
+namespace sluice::bindings {
+
+namespace {
+
+constexpr std::array<std::pair<const char*, Precision>, 2> kPrecisions{
+    {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}}};
+constexpr std::array<std::pair<const char*, Shuffle>, 2> kShuffles{
+    {{"global", Shuffle::kGlobal}, {"none", Shuffle::kNone}}};
+
+constexpr uint32_t kMaxEpochs = 1'000'000;
+constexpr uint32_t kMaxThreads = 1024;
+constexpr size_t kIdBytes = 32;
+constexpr size_t kMaxMetadata = 1000;
+constexpr size_t kMaxMetadataKeyBytes = 256;
+constexpr size_t kMaxMetadataValueBytes = size_t{1} << 20;
+
+ModelOptions read_options(const Arg& arg) {
+  ModelOptions options;
+  options.precision = arg.field("precision").choice(kPrecisions);
+  options.dense_optimizer = read_optimizer(arg.field("denseOptimizer"));
+  options.embedding_optimizer = read_optimizer(arg.field("embeddingOptimizer"));
+  options.seed = arg.field("seed").integer(0, kMaxSafeInteger);
+  return options;
+}
+
+TrainPlan read_plan(const Arg& arg) {
+  ModelPlan model = read_model_plan(arg);
+  TrainPlan plan;
+  plan.features = std::move(model.features);
+  plan.model = std::move(model.model);
+  plan.options = read_options(arg);
+  plan.options.criterion = model.criterion;
+  plan.batch_size = arg.field("batchSize").integer32(1, kMaxBatchSize);
+  plan.epochs = arg.field("epochs").integer32(1, kMaxEpochs);
+  plan.shuffle = arg.field("shuffle").choice(kShuffles);
+  plan.parent = arg.field("parent").text(0, kMaxPathBytes);
+  plan.output = arg.field("output").path_text();
+  plan.metadata = arg.field("metadata").dictionary(kMaxMetadata, kMaxMetadataKeyBytes, kMaxMetadataValueBytes);
+  return plan;
+}
+
+Deliver deliver_progress(const TrainProgress& progress) {
+  return [progress](Napi::Env env) {
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("steps", static_cast<double>(progress.steps));
+    object.Set("totalSteps", static_cast<double>(progress.total_steps));
+    object.Set("samples", static_cast<double>(progress.samples));
+    object.Set("loss", progress.loss);
+    return object;
+  };
+}
+
+Deliver deliver_result(const TrainResult& result) {
+  return [result](Napi::Env env) {
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("steps", static_cast<double>(result.steps));
+    object.Set("samples", static_cast<double>(result.samples));
+    object.Set("loss", result.loss);
+    object.Set("seconds", result.seconds);
+    object.Set("samplesPerSecond", result.samples_per_second);
+    return object;
+  };
+}
+
+// C++: TrainResult train(const std::shared_ptr<Snapshot>& data, const TrainSet& set, const TrainPlan& plan,
+//                        const StopFlag& stop, const std::function<void(const TrainProgress&)>& progress)
+// TS:  train(dataset: DatasetHandle, plan: RawTrainPlan, stop: StopHandle, progress: (p: RawTrainProgress) => void): Promise<RawTrainResult>;
+Napi::Value train_model(Call& call) {
+  const Arg plan_arg = call.arg(1, "plan");
+  const std::string folder = plan_arg.field("trainsetFolder").path_text();
+  const std::string id = plan_arg.field("trainset").text(kIdBytes, kIdBytes);
+  const TrainPlan plan = read_plan(plan_arg);
+  const auto stop = call.arg(2, "stop").handle<StopHandle>()->flag;
+  const Napi::Function progress = call.arg(3, "progress").function();
+  const auto data = call.arg(0, "dataset").handle<DatasetHandle>()->dataset()->snapshot();
+  return start_job(call, stop, progress, [=](const Report& report) {
+    const auto set = TrainSet::open(folder, id);
+    return deliver_result(train(data, *set, plan, *stop, [&](const TrainProgress& p) { report(deliver_progress(p)); }));
+  });
+}
+
+// C++: void set_compute_threads(int threads)
+// TS:  set_compute_threads(threads: number): void;
+Napi::Value set_threads(Call& call) {
+  set_compute_threads(static_cast<int>(call.arg(0, "threads").integer32(0, kMaxThreads)));
+  return call.undefined();
+}
+
+// C++: int compute_threads()
+// TS:  compute_threads(): number;
+Napi::Value get_threads(Call& call) { return Napi::Number::New(call.env(), compute_threads()); }
+
+// C++: class StopFlag
+// TS:  stop_create(): StopHandle;
+Napi::Value stop_create(Call& call) { return make_handle(call.env(), std::make_shared<StopHandle>()); }
+
+// C++: void StopFlag::request() noexcept
+// TS:  stop_request(stop: StopHandle): void;
+Napi::Value stop_request(Call& call) {
+  call.arg(0, "stop").handle<StopHandle>()->flag->request();
+  return call.undefined();
+}
+
+}  // namespace
+
+void define_train(Napi::Object exports) {
+  define<train_model, Domain::kTorch>(exports, "train");
+  define<set_threads, Domain::kTorch>(exports, "set_compute_threads");
+  define<get_threads, Domain::kTorch>(exports, "compute_threads");
+  define<stop_create>(exports, "stop_create");
+  define<stop_request>(exports, "stop_request");
+}
+
+}  // namespace sluice::bindings

@@ -1,0 +1,33 @@
+#include "base/error.h"
+
+#include <cerrno>
+#include <cstring>
+
+namespace sluice {
+
+void throw_errno(int error, const std::string& what) {
+  const char* code = code::kIo;
+  std::string hint;
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      code = code::kNoSpace;
+      hint = "; free some space and run the command again, it goes on where it stopped";
+      break;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      code = code::kReadOnly;
+      hint = "; the folder must be writable";
+      break;
+    case ENOENT:
+      code = code::kNotFound;
+      break;
+    default:
+      break;
+  }
+  throw Error(code, what + ": " + std::strerror(error) + hint);
+}
+
+}  // namespace sluice

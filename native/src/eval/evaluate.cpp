@@ -1,0 +1,119 @@
+#include "eval/evaluate.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/buffer.h"
+#include "modelstore/safetensors.h"
+#include "train/criterion.h"
+
+namespace sluice {
+
+namespace {
+
+/// Forward passes over a key range, with the features of each batch encoded into reused buffers.
+class Scorer {
+ public:
+  Scorer(const Snapshot& data, const EvalPlan& plan, Model& model)
+      : data_(data), plan_(plan), model_(model), batch_(plan.batch_size),
+        keys_(batch_), timestamps_(batch_), records_(batch_),
+        dense_(batch_ * plan.features.dense.size(), "batch"), categorical_(batch_ * plan.features.categorical.size(), "batch") {}
+
+  /// logits [rows, outputs], labels [rows] of keys [first, first + rows), rows <= batch size.
+  void score(uint64_t first, size_t rows, float* logits, float* labels) {
+    std::iota(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(rows), first);
+    data_.gather(keys_.data(), rows, timestamps_.data(), labels, records_.data());
+    encode_features(plan_.features, data_.schema(), timestamps_.data(), records_.data(), rows, dense_.data(), categorical_.data());
+    model_.forward({rows, dense_.data(), categorical_.data(), labels, nullptr}, logits);
+  }
+
+ private:
+  const Snapshot& data_;
+  const EvalPlan& plan_;
+  Model& model_;
+  size_t batch_;
+  std::vector<uint64_t> keys_;
+  std::vector<int64_t> timestamps_;
+  std::vector<const uint8_t*> records_;
+  Buffer<float> dense_;
+  Buffer<int32_t> categorical_;
+};
+
+size_t count_correct(Criterion criterion, const float* logits, const float* labels, size_t rows, size_t outputs) {
+  size_t correct = 0;
+  for (size_t r = 0; r < rows; ++r) {
+    const float* row = logits + r * outputs;
+    const auto predicted = criterion == Criterion::kBce ? static_cast<size_t>(row[0] > 0.0F)
+                                                        : static_cast<size_t>(std::max_element(row, row + outputs) - row);
+    correct += predicted == static_cast<size_t>(labels[r]) ? 1U : 0U;
+  }
+  return correct;
+}
+
+void check_label(float label, uint64_t key, size_t classes) {
+  if (!(label >= 0.0F && label < static_cast<float>(classes))) {
+    throw Error(code::kLabelRange, "sample " + std::to_string(key) + ": label " + std::to_string(label) + " is none of the " + std::to_string(classes) + " classes");
+  }
+}
+
+/// The score that ranks samples by their probability of class 1.
+void positive_scores(Criterion criterion, const float* logits, size_t rows, float* scores) {
+  for (size_t r = 0; r < rows; ++r) scores[r] = criterion == Criterion::kBce ? logits[r] : logits[2 * r + 1] - logits[2 * r];
+}
+
+Metrics evaluate_window(Scorer& scorer, const EvalPlan& plan, size_t outputs, const Window& window, const StopFlag& stop) {
+  const size_t classes = std::max<size_t>(2, outputs);
+  const bool binary = classes == 2;
+  Metrics metrics;
+  metrics.samples = window.end - window.first;
+  if (metrics.samples == 0) return metrics;
+  std::vector<float> logits(plan.batch_size * outputs);
+  std::vector<float> labels(metrics.samples);
+  std::vector<float> scores(binary ? metrics.samples : 0);
+  double loss = 0.0;
+  size_t correct = 0;
+  for (uint64_t at = 0; at < metrics.samples;) {
+    stop.check();
+    const size_t rows = std::min<uint64_t>(plan.batch_size, metrics.samples - at);
+    float* batch_labels = labels.data() + at;
+    scorer.score(window.first + at, rows, logits.data(), batch_labels);
+    for (size_t r = 0; r < rows; ++r) check_label(batch_labels[r], window.first + at + r, classes);
+    loss += static_cast<double>(rows) * criterion_loss(plan.criterion, logits.data(), rows, outputs, batch_labels, nullptr, nullptr, nullptr);
+    correct += count_correct(plan.criterion, logits.data(), batch_labels, rows, outputs);
+    if (binary) positive_scores(plan.criterion, logits.data(), rows, scores.data() + at);
+    at += rows;
+  }
+  metrics.loss = loss / static_cast<double>(metrics.samples);
+  metrics.accuracy = static_cast<double>(correct) / static_cast<double>(metrics.samples);
+  if (binary) metrics.auc = roc_auc(scores.data(), labels.data(), metrics.samples);
+  return metrics;
+}
+
+}  // namespace
+
+std::vector<Metrics> evaluate(const std::shared_ptr<Snapshot>& data, const EvalPlan& plan, const StopFlag& stop,
+                              const std::function<void(size_t)>& progress) {
+  check_features(plan.features, data->schema());
+  if (plan.batch_size == 0) throw Error(code::kArgument, "batch size: expected at least 1, got 0");
+  for (const Window& window : plan.windows) {
+    if (window.first > window.end || window.end > data->size()) {
+      throw Error(code::kArgument, "window: keys " + std::to_string(window.first) + " to " + std::to_string(window.end) +
+                                       " do not lie in a dataset of " + std::to_string(data->size()) + " samples");
+    }
+  }
+  ModelOptions options;
+  options.criterion = plan.criterion;
+  options.train = false;
+  const std::unique_ptr<Model> model = make_model(plan.model, options);
+  load_safetensors(plan.model_file, model->parameters());
+  model->parameters_changed();
+  Scorer scorer(*data, plan, *model);
+  std::vector<Metrics> results;
+  for (const Window& window : plan.windows) {
+    results.push_back(evaluate_window(scorer, plan, model->outputs(), window, stop));
+    if (progress) progress(results.size());
+  }
+  return results;
+}
+
+}  // namespace sluice

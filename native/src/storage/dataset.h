@@ -1,0 +1,105 @@
+// A dataset on disk: the sample index in LMDB (chunked columns) and the payload records in segment files.
+//
+//   <path>/index/data.mdb      LMDB 0.9 environment. Named databases, all with native 64-bit integer keys:
+//                                timestamp, label   chunk number -> one chunk value (see chunk.h)
+//                                payload            chunk number -> CRC32C of the chunk's records
+//                              and with string keys: meta (schema, size), state (the caller's own entries)
+//   <path>/segments/NNNNNNNN.seg  64-byte header, then fixed-width records of kRowsPerSegment keys
+//
+// Keys are dense: the sample with key k is the k-th that was appended. A record holds the schema's columns,
+// 4 bytes each, in order. Bytes of a segment beyond the committed size are leftovers and never read.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+
+inline constexpr uint64_t kChunkRows = 65536;            // samples per index chunk
+inline constexpr uint64_t kRowsPerSegment = 64 * kChunkRows;
+
+enum class ColumnType : uint8_t { kF32, kI32, kCategory };  // a category is a dense code >= 0, kept as i32
+enum class LabelKind : uint8_t { kReal, kClass };
+
+struct Column {
+  std::string name;
+  ColumnType type;
+};
+
+struct Schema {
+  std::vector<Column> columns;
+  LabelKind label = LabelKind::kClass;
+  uint32_t classes = 2;  // labels are 0 … classes-1 where label is kClass
+  size_t record_bytes() const { return columns.size() * 4; }
+};
+
+/// Rows in column form. Every pointer holds `rows` values: f32 columns float, the others int32_t.
+struct AppendBatch {
+  uint64_t rows = 0;
+  const int64_t* timestamps = nullptr;  // milliseconds since 1970-01-01 UTC
+  const float* labels = nullptr;
+  std::vector<const void*> columns;     // in the schema's order
+  std::vector<std::pair<std::string, std::string>> state;  // entries committed together with the rows
+};
+
+enum class IndexColumn : uint8_t { kTimestamp, kLabel };
+
+class Snapshot;
+
+/// Thread-safe. One process writes at a time (E_LOCKED otherwise); any number read.
+class Dataset : public std::enable_shared_from_this<Dataset> {
+ public:
+  /// Creates an empty dataset; E_EXISTS if the folder already holds one.
+  static std::shared_ptr<Dataset> create(const std::string& path, const Schema& schema);
+  /// E_NOT_FOUND, E_CORRUPT (file size, meta pages and schema are checked before mapping), E_LOCKED.
+  static std::shared_ptr<Dataset> open(const std::string& path, bool read_only);
+  virtual ~Dataset() = default;
+
+  virtual const Schema& schema() const = 0;
+  virtual const std::string& path() const = 0;
+  virtual uint64_t size() const = 0;
+  /// Appends durably (segment fsync, then LMDB commit) and returns the first key. All rows or none.
+  /// E_NOT_FINITE / E_LABEL_RANGE / E_ARGUMENT name column, row in the batch and value.
+  virtual uint64_t append(const AppendBatch& batch) = 0;
+  virtual std::optional<std::string> state(const std::string& key) const = 0;
+  virtual void set_state(const std::string& key, const std::string& value) = 0;
+  virtual std::shared_ptr<Snapshot> snapshot() = 0;
+  /// Refuses new work, waits for work under way, closes the environment once the last snapshot is gone. Idempotent.
+  virtual void close() = 0;
+};
+
+/// Bytes of one column over [first, first + rows) inside LMDB's read-only map; valid while the snapshot lives.
+struct ColumnSpan {
+  const void* data = nullptr;
+  uint64_t first = 0;
+  uint64_t rows = 0;
+  int fd = -1;               // the data file, and
+  uint64_t file_offset = 0;  // where `data` lies in it: for a private copy-on-write mapping
+};
+
+/// A consistent read view (one LMDB read transaction). Movable between threads; one thread at a time for
+/// span(); record() may be called from several threads at once.
+class Snapshot {
+ public:
+  virtual ~Snapshot() = default;
+  virtual uint64_t size() const = 0;
+  virtual const Schema& schema() const = 0;
+  /// The longest run of rows from `first` that lies in one chunk, at most `rows`. The chunk's checksum is
+  /// verified on first touch (E_CORRUPT). first + rows <= size().
+  virtual ColumnSpan span(IndexColumn column, uint64_t first, uint64_t rows) const = 0;
+  /// Copies values of any range into out (span() in a loop).
+  virtual void copy(IndexColumn column, uint64_t first, uint64_t rows, void* out) const = 0;
+  /// Gathers timestamps (may be null), labels (may be null) and the record addresses of n keys, in the given order.
+  /// Payload chunks are verified on first touch. E_ARGUMENT for a key >= size().
+  virtual void gather(const uint64_t* keys, size_t n, int64_t* timestamps, float* labels, const uint8_t** records) const = 0;
+  /// First key in [first, end) whose timestamp >= t, or end; assumes non-decreasing timestamps.
+  virtual uint64_t lower_bound_time(int64_t t, uint64_t first, uint64_t end) const = 0;
+  /// True when the timestamps of [0, size()) never decrease (recorded at append).
+  virtual bool sorted_by_time() const = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,261 @@
+// Compiled once per instruction set, each time with another SLUICE_KERNELS namespace and -m flags (native/train.cmake).
+// Written with GCC's vector extension: eight floats at a time, whatever registers the target has.
+#include <cmath>
+#include <cstring>
+
+#include "train/kernels.h"
+
+namespace sluice::SLUICE_KERNELS {
+
+namespace {
+
+typedef float V __attribute__((vector_size(32)));
+typedef uint32_t U __attribute__((vector_size(32)));
+constexpr size_t kWidth = 8;
+
+inline V load(const float* p) {
+  V v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store(float* p, V v) { std::memcpy(p, &v, sizeof v); }
+inline V splat(float x) { return V{x, x, x, x, x, x, x, x}; }
+inline float sum(V v) {
+  typedef float H __attribute__((vector_size(16)));
+  H low, high;
+  std::memcpy(&low, &v, sizeof low);
+  std::memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+  H h = low + high;
+  h += __builtin_shuffle(h, (int __attribute__((vector_size(16)))){2, 3, 0, 1});
+  return h[0] + h[1];
+}
+
+inline float to_bf16(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  if ((bits & 0x7fffffffU) > 0x7f800000U) return x;  // NaN stays NaN
+  bits = (bits + 0x7fffU + ((bits >> 16) & 1U)) & 0xffff0000U;
+  std::memcpy(&x, &bits, sizeof bits);
+  return x;
+}
+inline V to_bf16(V v) {
+  U bits;
+  std::memcpy(&bits, &v, sizeof bits);
+  const U rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) & 0xffff0000U;
+  const U nan = reinterpret_cast<U>((bits & 0x7fffffffU) > 0x7f800000U);
+  bits = (bits & nan) | (rounded & ~nan);
+  std::memcpy(&v, &bits, sizeof bits);
+  return v;
+}
+
+template <bool Relu, bool Bf16>
+void bias_act_t(float* y, size_t rows, size_t cols, size_t stride, const float* bias) {
+  const V zero{};
+  for (size_t r = 0; r < rows; ++r, y += stride) {
+    size_t c = 0;
+    for (; c + kWidth <= cols; c += kWidth) {
+      V v = load(y + c) + load(bias + c);
+      if (Relu) v = v > zero ? v : (v == v ? zero : v);
+      if (Bf16) v = to_bf16(v);
+      store(y + c, v);
+    }
+    for (; c < cols; ++c) {
+      float v = y[c] + bias[c];
+      if (Relu && v <= 0.0F) v = 0.0F;
+      y[c] = Bf16 ? to_bf16(v) : v;
+    }
+  }
+}
+
+void bias_act(float* y, size_t rows, size_t cols, size_t stride, const float* bias, bool relu, bool bf16) {
+  if (relu) {
+    bf16 ? bias_act_t<true, true>(y, rows, cols, stride, bias) : bias_act_t<true, false>(y, rows, cols, stride, bias);
+  } else {
+    bf16 ? bias_act_t<false, true>(y, rows, cols, stride, bias) : bias_act_t<false, false>(y, rows, cols, stride, bias);
+  }
+}
+
+template <bool Relu, bool Bf16>
+void act_grad_t(float* dy, size_t dy_stride, const float* y, size_t y_stride, size_t rows, size_t cols, float* sums) {
+  const V zero{};
+  for (size_t r = 0; r < rows; ++r, dy += dy_stride, y += y_stride) {
+    size_t c = 0;
+    for (; c + kWidth <= cols; c += kWidth) {
+      V v = load(dy + c);
+      if (Relu) v = load(y + c) > zero ? v : zero;
+      if (Bf16) v = to_bf16(v);
+      store(dy + c, v);
+      store(sums + c, load(sums + c) + v);
+    }
+    for (; c < cols; ++c) {
+      float v = Relu && !(y[c] > 0.0F) ? 0.0F : dy[c];
+      if (Bf16) v = to_bf16(v);
+      dy[c] = v;
+      sums[c] += v;
+    }
+  }
+}
+
+void act_grad(float* dy, size_t dy_stride, const float* y, size_t y_stride, size_t rows, size_t cols, float* sums,
+              bool relu, bool bf16) {
+  if (relu) {
+    bf16 ? act_grad_t<true, true>(dy, dy_stride, y, y_stride, rows, cols, sums)
+         : act_grad_t<true, false>(dy, dy_stride, y, y_stride, rows, cols, sums);
+  } else {
+    bf16 ? act_grad_t<false, true>(dy, dy_stride, y, y_stride, rows, cols, sums)
+         : act_grad_t<false, false>(dy, dy_stride, y, y_stride, rows, cols, sums);
+  }
+}
+
+/// R x C dot products of rows of length d at once; the results go to out[i * ld + j].
+template <size_t R, size_t C>
+inline void dot_block(const float* a, const float* b, size_t d, float* out, size_t ld) {
+  V acc[R][C] = {};
+  size_t k = 0;
+  for (; k + kWidth <= d; k += kWidth) {
+    V bv[C];
+    #pragma GCC unroll 4
+    for (size_t j = 0; j < C; ++j) bv[j] = load(b + j * d + k);
+    #pragma GCC unroll 4
+    for (size_t i = 0; i < R; ++i) {
+      const V av = load(a + i * d + k);
+      #pragma GCC unroll 4
+      for (size_t j = 0; j < C; ++j) acc[i][j] += av * bv[j];
+    }
+  }
+  #pragma GCC unroll 4
+  for (size_t i = 0; i < R; ++i) {
+    #pragma GCC unroll 4
+    for (size_t j = 0; j < C; ++j) {
+      float s = sum(acc[i][j]);
+      for (size_t rest = k; rest < d; ++rest) s += a[i * d + rest] * b[j * d + rest];
+      out[i * ld + j] = s;
+    }
+  }
+}
+
+/// dot_block for a number of rows and columns known only at run time, 1 … kDotRows and 1 … kDotCols.
+constexpr size_t kDotRows = 4;
+constexpr size_t kDotCols = 3;
+template <size_t R>
+inline void dot_edge(const float* a, const float* b, size_t cols, size_t d, float* out) {
+  switch (cols) {
+    case 1: dot_block<R, 1>(a, b, d, out, kDotCols); break;
+    case 2: dot_block<R, 2>(a, b, d, out, kDotCols); break;
+    default: dot_block<R, 3>(a, b, d, out, kDotCols); break;
+  }
+}
+
+void dot_triangle(const float* x, size_t f, size_t d, float* out) {
+  float block[kDotRows * kDotCols];
+  for (size_t i = 0; i < f; i += kDotRows) {
+    const size_t rows = f - i < kDotRows ? f - i : kDotRows;
+    for (size_t j = 0; j + 1 < i + rows; j += kDotCols) {
+      const size_t cols = f - j < kDotCols ? f - j : kDotCols;
+      const float* a = x + i * d;
+      const float* b = x + j * d;
+      switch (rows) {
+        case 1: dot_edge<1>(a, b, cols, d, block); break;
+        case 2: dot_edge<2>(a, b, cols, d, block); break;
+        case 3: dot_edge<3>(a, b, cols, d, block); break;
+        default: dot_edge<4>(a, b, cols, d, block); break;
+      }
+      for (size_t r = 0; r < rows; ++r) {
+        const size_t row = i + r;
+        for (size_t c = 0; c < cols && j + c < row; ++c) out[row * (row - 1) / 2 + j + c] = block[r * kDotCols + c];
+      }
+    }
+  }
+}
+
+/// R rows x C vectors of dx = s x.
+template <size_t R, size_t C>
+inline void product_block(const float* s, const float* x, size_t f, size_t d, float* dx) {
+  V acc[R][C] = {};
+  for (size_t k = 0; k < f; ++k) {
+    V xv[C];
+    #pragma GCC unroll 4
+    for (size_t j = 0; j < C; ++j) xv[j] = load(x + k * d + j * kWidth);
+    #pragma GCC unroll 4
+    for (size_t i = 0; i < R; ++i) {
+      const V sv = splat(s[i * f + k]);
+      #pragma GCC unroll 4
+      for (size_t j = 0; j < C; ++j) acc[i][j] += sv * xv[j];
+    }
+  }
+  #pragma GCC unroll 4
+  for (size_t i = 0; i < R; ++i) {
+    #pragma GCC unroll 4
+    for (size_t j = 0; j < C; ++j) store(dx + i * d + j * kWidth, acc[i][j]);
+  }
+}
+
+void dot_triangle_grad(const float* dz, const float* x, size_t f, size_t d, float* s, float* dx) {
+  for (size_t i = 0; i < f; ++i) {
+    s[i * f + i] = 0.0F;
+    for (size_t j = 0; j < i; ++j) s[i * f + j] = s[j * f + i] = *dz++;
+  }
+  constexpr size_t kRows = 4;
+  constexpr size_t kVectors = 2;
+  size_t c = 0;
+  for (; c + kVectors * kWidth <= d; c += kVectors * kWidth) {
+    size_t i = 0;
+    for (; i + kRows <= f; i += kRows) product_block<kRows, kVectors>(s + i * f, x + c, f, d, dx + i * d + c);
+    switch (f - i) {
+      case 3: product_block<3, kVectors>(s + i * f, x + c, f, d, dx + i * d + c); break;
+      case 2: product_block<2, kVectors>(s + i * f, x + c, f, d, dx + i * d + c); break;
+      case 1: product_block<1, kVectors>(s + i * f, x + c, f, d, dx + i * d + c); break;
+      default: break;
+    }
+  }
+  for (; c + kWidth <= d; c += kWidth) {
+    for (size_t i = 0; i < f; ++i) product_block<1, 1>(s + i * f, x + c, f, d, dx + i * d + c);
+  }
+  for (; c < d; ++c) {
+    for (size_t i = 0; i < f; ++i) {
+      float acc = 0.0F;
+      for (size_t k = 0; k < f; ++k) acc += s[i * f + k] * x[k * d + c];
+      dx[i * d + c] = acc;
+    }
+  }
+}
+
+void axpy(float* y, const float* x, float alpha, size_t n) {
+  const V a = splat(alpha);
+  size_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) store(y + i, load(y + i) + a * load(x + i));
+  for (; i < n; ++i) y[i] += alpha * x[i];
+}
+
+void round_bf16(float* out, const float* in, size_t n) {
+  size_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) store(out + i, to_bf16(load(in + i)));
+  for (; i < n; ++i) out[i] = to_bf16(in[i]);
+}
+
+void adagrad(float* w, float* state, const float* g, float lr, float eps, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    state[i] += g[i] * g[i];
+    w[i] -= lr * g[i] / (std::sqrt(state[i]) + eps);
+  }
+}
+
+void adam(float* w, float* m, float* v, const float* g, const AdamStep& step, size_t n) {
+  const float step_size = step.lr / step.correction1;
+  for (size_t i = 0; i < n; ++i) {
+    m[i] += (1.0F - step.beta1) * (g[i] - m[i]);
+    v[i] = step.beta2 * v[i] + (1.0F - step.beta2) * g[i] * g[i];
+    w[i] -= step_size * m[i] / (std::sqrt(v[i]) / step.sqrt_correction2 + step.eps);
+  }
+}
+
+#define SLUICE_NAME2(x) #x
+#define SLUICE_NAME(x) SLUICE_NAME2(x)
+
+}  // namespace
+
+extern const Kernels table;
+const Kernels table{SLUICE_NAME(SLUICE_KERNELS), bias_act, act_grad, dot_triangle, dot_triangle_grad,
+                    axpy,                        round_bf16, adagrad, adam};
+
+}  // namespace sluice::SLUICE_KERNELS

@@ -1,0 +1,79 @@
+// Feeds a training with batches: reads keys of a frozen set in a shuffled order, gathers records, encodes features.
+// One thread works ahead of the consumer, as far as the number of slots allows.
+#pragma once
+#include <condition_variable>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/buffer.h"
+#include "storage/dataset.h"
+#include "train/features.h"
+#include "train/model.h"
+#include "trainset/trainset.h"
+
+namespace sluice {
+
+enum class Shuffle : uint8_t { kGlobal, kNone };
+
+struct LoaderOptions {
+  uint32_t batch_size = 512;
+  uint32_t epochs = 1;
+  Shuffle shuffle = Shuffle::kGlobal;  // kGlobal: a fresh uniform permutation of the whole set in every epoch
+  uint64_t seed = 0;
+  uint32_t outputs = 1;  // labels must be 0 or 1 when 1, below outputs otherwise
+  uint32_t slots = 4;    // batches in flight: the memory budget
+};
+
+class Loader {
+ public:
+  /// The set holds 1 to 2^32 - 1 entries, all below the snapshot's size. Starts reading at once.
+  Loader(std::shared_ptr<Snapshot> data, const TrainSet& set, const Features& features, const LoaderOptions& options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  /// The next batch, valid until the next call; null at the end. Rethrows what went wrong while reading.
+  /// The last batch of an epoch may be smaller.
+  const Batch* next();
+
+  uint64_t total_batches() const { return batches_per_epoch_ * options_.epochs; }
+  uint64_t batches_per_epoch() const { return batches_per_epoch_; }
+
+ private:
+  struct Slot {
+    Buffer<float> dense, labels, weights;
+    Buffer<int32_t> categorical;
+    Batch batch;
+  };
+
+  void produce();
+  void fill(Slot& slot, const uint32_t* positions, size_t n);
+  void check_labels(const Slot& slot, const uint64_t* keys) const;
+  Slot* claim();
+
+  std::shared_ptr<Snapshot> data_;
+  const TrainSet& set_;
+  Features features_;
+  LoaderOptions options_;
+  uint64_t batches_per_epoch_;
+  std::vector<Slot> slots_;
+  // Scratch of the reading thread.
+  std::vector<uint64_t> keys_;
+  std::vector<int64_t> timestamps_;
+  std::vector<const uint8_t*> records_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  uint64_t produced_ = 0;
+  uint64_t consumed_ = 0;  // batches given back
+  bool holding_ = false;   // the consumer holds the slot consumed_ % slots
+  bool finished_ = false;
+  bool cancelled_ = false;
+  std::exception_ptr error_;
+  std::thread thread_;  // last: starts when everything else is there
+};
+
+}  // namespace sluice

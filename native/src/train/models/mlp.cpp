@@ -1,0 +1,174 @@
+#include "train/models/mlp.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "train/kernels.h"
+
+namespace sluice {
+
+namespace {
+constexpr size_t kElementGrain = 1 << 15;
+
+size_t row_grain(size_t cols) { return std::max<size_t>(1, kElementGrain / std::max<size_t>(1, cols)); }
+}  // namespace
+
+DenseOptimizer::DenseOptimizer(const Optimizer& options, size_t n, const char* purpose) : options_(options), n_(n) {
+  if (options.kind != OptimizerKind::kSgd) first_ = Buffer<float>(n, purpose);
+  if (options.kind == OptimizerKind::kAdam) second_ = Buffer<float>(n, purpose);
+}
+
+void DenseOptimizer::step(float* w, const float* g) {
+  ++t_;
+  const Kernels& k = kernels();
+  AdamStep adam{options_.lr, options_.beta1, options_.beta2, options_.eps, 0.0F, 0.0F};
+  adam.correction1 = static_cast<float>(1.0 - std::pow(static_cast<double>(options_.beta1), static_cast<double>(t_)));
+  adam.sqrt_correction2 = static_cast<float>(std::sqrt(1.0 - std::pow(static_cast<double>(options_.beta2), static_cast<double>(t_))));
+  parallel_for(n_, kElementGrain, [&](size_t begin, size_t end) {
+    const size_t n = end - begin;
+    switch (options_.kind) {
+      case OptimizerKind::kSgd: k.axpy(w + begin, g + begin, -options_.lr, n); break;
+      case OptimizerKind::kAdagrad: k.adagrad(w + begin, first_.data() + begin, g + begin, options_.lr, options_.eps, n); break;
+      case OptimizerKind::kAdam: k.adam(w + begin, first_.data() + begin, second_.data() + begin, g + begin, adam, n); break;
+    }
+  });
+}
+
+Mlp::Mlp(std::string prefix, std::vector<uint32_t> sizes, bool relu_last, const ModelOptions& options, Rng& rng)
+    : prefix_(std::move(prefix)), sizes_(std::move(sizes)), options_(options), bf16_(options.precision == Precision::kBf16) {
+  for (size_t i = 0; i + 1 < sizes_.size(); ++i) {
+    Layer layer;
+    layer.in = sizes_[i];
+    layer.out = sizes_[i + 1];
+    layer.relu = relu_last || i + 2 < sizes_.size();
+    layer.weight = Buffer<float>(layer.in * layer.out, "MLP weights");
+    layer.bias = Buffer<float>(layer.out, "MLP biases");
+    if (bf16_) layer.rounded = Buffer<float>(layer.weight.size(), "bf16 MLP weights");
+    const double deviation = std::sqrt(2.0 / static_cast<double>(layer.in + layer.out));
+    for (float& w : layer.weight) w = static_cast<float>(deviation * rng.normal());
+    for (float& b : layer.bias) b = static_cast<float>(std::sqrt(1.0 / static_cast<double>(layer.out)) * rng.normal());
+    if (options_.train) {
+      layer.bias_grad = Buffer<float>(layer.out, "MLP bias gradients");
+      if (options_.dense_optimizer.kind != OptimizerKind::kSgd) {
+        layer.weight_grad = Buffer<float>(layer.weight.size(), "MLP weight gradients");
+      }
+      layer.optimizers.emplace_back(options_.dense_optimizer, layer.weight.size(), "MLP optimizer state");
+      layer.optimizers.emplace_back(options_.dense_optimizer, layer.bias.size(), "MLP optimizer state");
+    }
+    layers_.push_back(std::move(layer));
+  }
+  refresh();
+}
+
+void Mlp::refresh() {
+  for (Layer& layer : layers_) {
+    if (bf16_) kernels().round_bf16(layer.rounded.data(), layer.weight.data(), layer.weight.size());
+  }
+}
+
+void Mlp::reserve(size_t rows) {
+  if (rows <= capacity_) return;
+  size_t widest = 0;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    widest = std::max(widest, layers_[i].out);
+    if (i + 1 < layers_.size()) layers_[i].activation = Buffer<float>(rows * layers_[i].out, "MLP activations");
+  }
+  if (options_.train) {
+    for (Buffer<float>& grad : grad_) grad = Buffer<float>(rows * widest, "MLP gradients");
+    partial_sums_ = Buffer<float>(static_cast<size_t>(compute_threads()) * widest, "MLP bias gradients");
+  }
+  capacity_ = rows;
+}
+
+void Mlp::forward(const float* x, size_t x_stride, size_t rows, float* y, size_t y_stride) {
+  reserve(rows);
+  rows_ = rows;
+  x_ = x;
+  x_stride_ = x_stride;
+  y_ = y;
+  y_stride_ = y_stride;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    const bool last = i + 1 == layers_.size();
+    float* out = last ? y : layer.activation.data();
+    const size_t out_stride = last ? y_stride : layer.out;
+    forward_layer(layer, x, x_stride, out, out_stride);
+    x = out;
+    x_stride = out_stride;
+  }
+}
+
+void Mlp::forward_layer(Layer& layer, const float* x, size_t x_stride, float* y, size_t y_stride) {
+  gemm({x, rows_, layer.in, x_stride}, Matrix{layer.weights_in_use(), layer.out, layer.in, layer.in}.t(), y, y_stride, 1.0F,
+       0.0F, bf16_ ? GemmPrecision::kBf16 : GemmPrecision::kFp32);
+  parallel_for(rows_, row_grain(layer.out), [&](size_t begin, size_t end) {
+    kernels().bias_act(y + begin * y_stride, end - begin, layer.out, y_stride, layer.bias.data(), layer.relu, bf16_);
+  });
+}
+
+void Mlp::activation_grad(Layer& layer, float* dy, size_t dy_stride, const float* y, size_t y_stride) {
+  // Each thread sums its own share of rows; the shares are added in order, so that the result does not depend on timing.
+  const size_t threads = std::min<size_t>(static_cast<size_t>(compute_threads()), rows_);
+  const size_t share = (rows_ + threads - 1) / threads;
+  parallel_for(threads, 1, [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) {
+      float* sums = partial_sums_.data() + t * layer.out;
+      std::fill_n(sums, layer.out, 0.0F);
+      const size_t first = std::min(rows_, t * share);
+      const size_t rows = std::min(rows_, first + share) - first;
+      kernels().act_grad(dy + first * dy_stride, dy_stride, y + first * y_stride, y_stride, rows, layer.out, sums, layer.relu, bf16_);
+    }
+  });
+  std::copy_n(partial_sums_.data(), layer.out, layer.bias_grad.data());
+  for (size_t t = 1; t < threads; ++t) kernels().axpy(layer.bias_grad.data(), partial_sums_.data() + t * layer.out, 1.0F, layer.out);
+}
+
+void Mlp::update(Layer& layer, const float* dy, size_t dy_stride, const float* x, size_t x_stride) {
+  const Matrix gradient{dy, rows_, layer.out, dy_stride};
+  const Matrix input{x, rows_, layer.in, x_stride};
+  const GemmPrecision precision = bf16_ ? GemmPrecision::kBf16 : GemmPrecision::kFp32;
+  if (options_.dense_optimizer.kind == OptimizerKind::kSgd) {
+    gemm(gradient.t(), input, layer.weight.data(), layer.in, -options_.dense_optimizer.lr, 1.0F, precision);
+  } else {
+    gemm(gradient.t(), input, layer.weight_grad.data(), layer.in, 1.0F, 0.0F, precision);
+    layer.optimizers[0].step(layer.weight.data(), layer.weight_grad.data());
+  }
+  layer.optimizers[1].step(layer.bias.data(), layer.bias_grad.data());
+  if (bf16_) {
+    parallel_for(layer.weight.size(), kElementGrain, [&](size_t begin, size_t end) {
+      kernels().round_bf16(layer.rounded.data() + begin, layer.weight.data() + begin, end - begin);
+    });
+  }
+}
+
+void Mlp::backward(float* dy, size_t dy_stride, float* dx, size_t dx_stride) {
+  for (size_t i = layers_.size(); i-- > 0;) {
+    Layer& layer = layers_[i];
+    const bool last = i + 1 == layers_.size();
+    const float* y = last ? y_ : layer.activation.data();
+    activation_grad(layer, dy, dy_stride, y, last ? y_stride_ : layer.out);
+    float* down = i > 0 ? grad_[i % 2].data() : dx;
+    const size_t down_stride = i > 0 ? layer.in : dx_stride;
+    if (down != nullptr) {
+      gemm({dy, rows_, layer.out, dy_stride}, {layer.weights_in_use(), layer.out, layer.in, layer.in}, down, down_stride, 1.0F, 0.0F,
+           bf16_ ? GemmPrecision::kBf16 : GemmPrecision::kFp32);
+    }
+    update(layer, dy, dy_stride, i > 0 ? layers_[i - 1].activation.data() : x_, i > 0 ? layer.in : x_stride_);
+    dy = down;
+    dy_stride = down_stride;
+  }
+}
+
+std::vector<NamedTensor> Mlp::parameters() {
+  std::vector<NamedTensor> all;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    const std::string name = prefix_ + "." + std::to_string(i);
+    const auto out = static_cast<int64_t>(layer.out);
+    all.push_back({name + ".weight", {out, static_cast<int64_t>(layer.in)}, layer.weight.data()});
+    all.push_back({name + ".bias", {out}, layer.bias.data()});
+  }
+  return all;
+}
+
+}  // namespace sluice

@@ -1,0 +1,81 @@
+// A multi-layer perceptron with ReLU between layers, its backward pass and its optimizer, in preallocated memory.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/rng.h"
+#include "train/compute.h"
+#include "train/model.h"
+
+namespace sluice {
+
+/// Optimizer of contiguous dense parameters: w [n] is updated from its gradient, split over the compute threads.
+class DenseOptimizer {
+ public:
+  DenseOptimizer(const Optimizer& options, size_t n, const char* purpose);
+  void step(float* w, const float* g);
+
+ private:
+  Optimizer options_;
+  size_t n_;
+  uint64_t t_ = 0;
+  Buffer<float> first_;   // Adagrad's sum of squares, Adam's first moment
+  Buffer<float> second_;  // Adam's second moment
+};
+
+class Mlp {
+ public:
+  /// sizes: input width, then each layer's width. relu_last: ReLU after the last layer too. `prefix` names parameters
+  /// "<prefix>.<layer>.weight" [out, in] and ".bias" [out].
+  Mlp(std::string prefix, std::vector<uint32_t> sizes, bool relu_last, const ModelOptions& options, Rng& rng);
+
+  /// x [rows, sizes[0]], rows x_stride apart; the last layer writes y [rows, sizes.back()], rows y_stride apart.
+  /// x and y must stay as they are until backward().
+  void forward(const float* x, size_t x_stride, size_t rows, float* y, size_t y_stride);
+
+  /// dy: gradient at y, overwritten. dx: gradient at x, or null where nobody needs it. Updates the parameters.
+  void backward(float* dy, size_t dy_stride, float* dx, size_t dx_stride);
+
+  std::vector<NamedTensor> parameters();
+  /// Refreshes the bf16 copies after parameters were changed from outside.
+  void refresh();
+  uint32_t outputs() const { return sizes_.back(); }
+
+ private:
+  struct Layer {
+    size_t in = 0;
+    size_t out = 0;
+    bool relu = false;
+    Buffer<float> weight, bias;
+    Buffer<float> rounded;      // weight rounded to bf16; empty in fp32
+    Buffer<float> activation;   // [capacity, out]; empty for the last layer
+    Buffer<float> weight_grad;  // empty for SGD, which updates inside the product
+    Buffer<float> bias_grad;
+    std::vector<DenseOptimizer> optimizers;  // weight, bias; empty when not training
+    const float* weights_in_use() const { return rounded.empty() ? weight.data() : rounded.data(); }
+  };
+
+  void reserve(size_t rows);
+  void forward_layer(Layer& layer, const float* x, size_t x_stride, float* y, size_t y_stride);
+  void activation_grad(Layer& layer, float* dy, size_t dy_stride, const float* y, size_t y_stride);
+  void update(Layer& layer, const float* dy, size_t dy_stride, const float* x, size_t x_stride);
+
+  std::string prefix_;
+  std::vector<uint32_t> sizes_;
+  ModelOptions options_;
+  bool bf16_;
+  std::vector<Layer> layers_;
+  size_t capacity_ = 0;
+  Buffer<float> grad_[2];        // gradients at hidden activations, used in turn
+  Buffer<float> partial_sums_;   // [threads, widest layer]
+  // Of the last forward():
+  size_t rows_ = 0;
+  const float* x_ = nullptr;
+  size_t x_stride_ = 0;
+  float* y_ = nullptr;
+  size_t y_stride_ = 0;
+};
+
+}  // namespace sluice

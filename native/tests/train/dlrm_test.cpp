@@ -1,0 +1,182 @@
+#include "fixtures.h"
+#include "train/compute.h"
+#include "train/model.h"
+
+namespace sluice {
+namespace {
+
+using testing::error_of;
+using testing::fixture;
+using nlohmann::json;
+
+OptimizerKind kind_of(const std::string& name) {
+  return name == "sgd" ? OptimizerKind::kSgd : name == "adagrad" ? OptimizerKind::kAdagrad : OptimizerKind::kAdam;
+}
+
+ModelOptions options_of(const json& c) {
+  ModelOptions options;
+  options.criterion = c["outputs"] == 1 ? Criterion::kBce : Criterion::kCrossEntropy;
+  Optimizer o;
+  o.kind = kind_of(c["optimizer"]);
+  o.lr = o.kind == OptimizerKind::kSgd ? 0.1F : o.kind == OptimizerKind::kAdagrad ? 0.05F : 0.01F;
+  o.eps = o.kind == OptimizerKind::kAdagrad ? 1e-10F : 1e-8F;
+  options.dense_optimizer = options.embedding_optimizer = o;
+  return options;
+}
+
+DlrmSpec spec_of(const json& f, const json& c) {
+  DlrmSpec spec;
+  spec.dense = f["dense"];
+  spec.tables = f["tables"].get<std::vector<uint64_t>>();
+  spec.embedding = f["width"];
+  spec.bottom = {5, spec.embedding};
+  spec.top = {9, c["outputs"]};
+  return spec;
+}
+
+void set_weights(Model& model, const json& tensors) {
+  const auto parameters = model.parameters();
+  ASSERT_EQ(parameters.size(), tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    ASSERT_EQ(parameters[i].name, tensors[i]["name"].get<std::string>());
+    ASSERT_EQ(parameters[i].shape, tensors[i]["shape"].get<std::vector<int64_t>>());
+    const auto data = tensors[i]["data"].get<std::vector<float>>();
+    std::copy(data.begin(), data.end(), parameters[i].data);
+  }
+  model.parameters_changed();
+}
+
+struct HostBatch {
+  std::vector<float> dense, labels, weights;
+  std::vector<int32_t> categorical;
+  Batch view() const { return {labels.size(), dense.data(), categorical.data(), labels.data(), weights.data()}; }
+};
+
+HostBatch batch_of(const json& b) {
+  return {b["dense"].get<std::vector<float>>(), b["labels"].get<std::vector<float>>(), b["weights"].get<std::vector<float>>(),
+          b["categorical"].get<std::vector<int32_t>>()};
+}
+
+class DlrmAgainstPyTorch : public ::testing::TestWithParam<size_t> {};
+
+TEST_P(DlrmAgainstPyTorch, LossesAndFinalWeightsAreEqual) {
+  const json f = fixture("dlrm.json");
+  const json& c = f["cases"][GetParam()];
+  SCOPED_TRACE(c["name"].get<std::string>());
+  const auto model = make_dlrm(spec_of(f, c), options_of(c));
+  set_weights(*model, c["initial"]);
+  for (size_t s = 0; s < c["batches"].size(); ++s) {
+    const double expected = c["losses"][s];
+    EXPECT_NEAR(model->step(batch_of(c["batches"][s]).view()), expected, 2e-6 * std::abs(expected)) << "step " << s;
+  }
+  const auto parameters = model->parameters();
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const auto expected = c["final"][i]["data"].get<std::vector<float>>();
+    for (size_t j = 0; j < expected.size(); ++j) ASSERT_NEAR(parameters[i].data[j], expected[j], 3e-6F) << parameters[i].name << "[" << j << "]";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, DlrmAgainstPyTorch, ::testing::Range<size_t>(0, 5));
+
+double train_steps(Precision precision, size_t repeats) {
+  const json f = fixture("dlrm.json");
+  const json& c = f["cases"][0];
+  ModelOptions options = options_of(c);
+  options.precision = precision;
+  const auto model = make_dlrm(spec_of(f, c), options);
+  set_weights(*model, c["initial"]);
+  double loss = 0.0;
+  for (size_t r = 0; r < repeats; ++r) {
+    for (const json& b : c["batches"]) loss = model->step(batch_of(b).view());
+  }
+  return loss;
+}
+
+TEST(Dlrm, Bf16FollowsFp32) {
+  const double fp32 = train_steps(Precision::kFp32, 5);
+  const double bf16 = train_steps(Precision::kBf16, 5);
+  EXPECT_NE(fp32, bf16);
+  EXPECT_NEAR(fp32, bf16, 0.02);
+}
+
+TEST(Dlrm, Bf16OnTheCpusOwnUnitsFollowsTheEmulation) {
+  override_native_bf16(false);
+  const double emulated = train_steps(Precision::kBf16, 5);
+  override_native_bf16(true);
+  const double native = train_steps(Precision::kBf16, 5);
+  override_native_bf16(false);
+  EXPECT_NEAR(emulated, native, 0.02);
+}
+
+TEST(Dlrm, ThreadsDoNotChangeTheEmbeddings) {
+  const json f = fixture("dlrm.json");
+  const json& c = f["cases"][1];
+  std::vector<std::vector<float>> results;
+  const int threads_before = compute_threads();
+  for (int threads : {1, 2}) {
+    set_compute_threads(threads);
+    const auto model = make_dlrm(spec_of(f, c), options_of(c));
+    set_weights(*model, c["initial"]);
+    model->step(batch_of(c["batches"][0]).view());
+    const NamedTensor table = model->parameters().back();
+    results.emplace_back(table.data, table.data + table.shape[0] * table.shape[1]);
+  }
+  set_compute_threads(threads_before);
+  EXPECT_EQ(results[0], results[1]);
+}
+
+TEST(Dlrm, SameSeedSameWeightsOtherSeedOtherWeights) {
+  const json f = fixture("dlrm.json");
+  const auto first_weight = [&](uint64_t seed) {
+    ModelOptions options;
+    options.seed = seed;
+    return make_dlrm(spec_of(f, f["cases"][0]), options)->parameters().front().data[0];
+  };
+  EXPECT_EQ(first_weight(1), first_weight(1));
+  EXPECT_NE(first_weight(1), first_weight(2));
+}
+
+TEST(Dlrm, WorksWithoutDenseAndWithoutCategoricalFeatures) {
+  DlrmSpec only_categorical;
+  only_categorical.tables = {4};
+  only_categorical.embedding = 3;
+  only_categorical.top = {1};
+  DlrmSpec only_dense;
+  only_dense.dense = 2;
+  only_dense.embedding = 3;
+  only_dense.bottom = {3};
+  only_dense.top = {4, 1};
+  const std::vector<float> dense{0.5F, -1.0F, 2.0F, 1.0F};
+  const std::vector<int32_t> categorical{1, 3};
+  const std::vector<float> labels{0.0F, 1.0F};
+  for (const DlrmSpec& spec : {only_categorical, only_dense}) {
+    ModelOptions options;
+    options.dense_optimizer.lr = options.embedding_optimizer.lr = 0.5F;
+    const auto model = make_dlrm(spec, options);
+    const Batch batch{2, dense.data(), categorical.data(), labels.data(), nullptr};
+    const double before = model->step(batch);
+    for (int i = 0; i < 200; ++i) model->step(batch);
+    EXPECT_LT(model->step(batch), before);
+  }
+}
+
+TEST(Dlrm, RefusesWhatDoesNotFit) {
+  const json f = fixture("dlrm.json");
+  DlrmSpec spec = spec_of(f, f["cases"][0]);
+  spec.bottom.back() = 4;
+  EXPECT_EQ(error_of([&] { make_dlrm(spec, {}); }).first, "E_SHAPE");
+  spec = spec_of(f, f["cases"][0]);
+  const auto model = make_dlrm(spec, {});
+  HostBatch batch = batch_of(f["cases"][0]["batches"][0]);
+  batch.categorical[3] = 7;  // table 0 has 7 rows
+  const auto [code, message] = error_of([&] { model->step(batch.view()); });
+  EXPECT_EQ(code, "E_SHAPE");
+  EXPECT_NE(message.find("index 7 lies outside table 0 of 7 rows (row 3 of the batch)"), std::string::npos) << message;
+  spec.tables = {uint64_t{1} << 30, uint64_t{1} << 30};
+  spec.embedding = 4096;
+  spec.bottom = {4096};
+  EXPECT_EQ(error_of([&] { make_dlrm(spec, {}); }).first, "E_MEMORY");
+}
+
+}  // namespace
+}  // namespace sluice

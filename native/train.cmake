@@ -1,0 +1,31 @@
+# The half of the core that computes: models, training, evaluation, model files. Only compute.cpp sees torch's headers.
+add_library(sluice_train STATIC
+  src/eval/auc.cpp
+  src/eval/evaluate.cpp
+  src/modelstore/safetensors.cpp
+  src/train/compute.cpp
+  src/train/criterion.cpp
+  src/train/features.cpp
+  src/train/kernels.cpp
+  src/train/loader.cpp
+  src/train/models/dlrm.cpp
+  src/train/models/embedding.cpp
+  src/train/models/mlp.cpp
+  src/train/train.cpp)
+target_include_directories(sluice_train PUBLIC src)
+target_link_libraries(sluice_train PUBLIC sluice_data PRIVATE sluice_torch sluice_json sluice_warnings)
+
+# The inner loops once per instruction set; kernels() chooses at run time.
+function(sluice_kernels set)
+  add_library(sluice_kernels_${set} OBJECT src/train/kernels_impl.cpp)
+  target_include_directories(sluice_kernels_${set} PRIVATE src)
+  target_compile_definitions(sluice_kernels_${set} PRIVATE SLUICE_KERNELS=kernels_${set})
+  target_compile_options(sluice_kernels_${set} PRIVATE -O3 -fno-math-errno -fno-trapping-math -Wno-psabi ${ARGN})
+  target_link_libraries(sluice_kernels_${set} PRIVATE sluice_warnings)
+  target_sources(sluice_train PRIVATE $<TARGET_OBJECTS:sluice_kernels_${set}>)
+endfunction()
+sluice_kernels(base)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  sluice_kernels(avx2 -mavx2 -mfma)
+  sluice_kernels(avx512 -mavx512f -mavx512vl -mavx512bw -mavx512dq -mfma)
+endif()

@@ -1,0 +1,93 @@
+// Checks between fields of the pipeline file, and the defaults that depend on other fields.
+import { didYouMean } from './nearest.js';
+import type { DatasetConfig, FeaturesConfig, LabelConfig, PipelineConfig, PipelineFile } from './schema.js';
+
+/** A rule between fields that does not hold. `path` leads to the field to change. */
+export type CrossProblem = { path: (string | number)[]; message: string };
+
+/** Number of classes of a label: 2 unless the pipeline names more. */
+export function labelClasses(label: LabelConfig): number {
+  const classes = 'classes' in label ? label.classes : undefined;
+  if (classes === undefined) return 2;
+  return typeof classes === 'number' ? classes : classes.length;
+}
+
+/** Checks sections against each other. Sections that have errors of their own are left out by the caller. */
+export function crossProblems(sections: Partial<PipelineFile>): CrossProblem[] {
+  const { dataset, features, training } = sections;
+  const problems: CrossProblem[] = [];
+  if (dataset) problems.push(...classNameProblems(dataset));
+  if (dataset && features) problems.push(...featureProblems(features, dataset.columns));
+  if (features) problems.push(...emptyProblems(features), ...repeatProblems(features));
+  if (dataset && training?.criterion === 'bce' && labelClasses(dataset.label) > 2) {
+    const message = `expected cross-entropy, because dataset.label has ${labelClasses(dataset.label)} classes`;
+    problems.push({ path: ['training', 'criterion'], message });
+  }
+  return problems;
+}
+
+/** Fills in the defaults that depend on other fields. */
+export function resolveDefaults(file: PipelineFile): PipelineConfig {
+  const criterion = file.training.criterion ?? (labelClasses(file.dataset.label) > 2 ? 'cross-entropy' : 'bce');
+  return { ...file, training: { ...file.training, criterion } };
+}
+
+function classNameProblems({ label }: DatasetConfig): CrossProblem[] {
+  if (!('classes' in label) || !Array.isArray(label.classes)) return [];
+  const path = (i: number) => ['dataset', 'label', 'classes', i];
+  return repeated(label.classes, (name) => name).map((i) => ({ path: path(i), message: 'expected every class once' }));
+}
+
+function featureProblems(features: FeaturesConfig, columns: DatasetConfig['columns']): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  const check = (name: string, path: (string | number)[], refused: string, advice: string) => {
+    const type = Object.hasOwn(columns, name) ? columns[name] : undefined;
+    const stored = Object.keys(columns);
+    if (type === undefined) {
+      const known = didYouMean(name, stored) || `, which holds ${stored.slice(0, 20).join(', ')}`;
+      problems.push({ path, message: `expected a column of dataset.columns${known}` });
+    } else if (type === refused) {
+      problems.push({ path, message: `expected ${advice}, but dataset.columns stores it as ${type}` });
+    }
+  };
+  features.dense.forEach((feature, i) => {
+    if ('column' in feature) check(feature.column, ['features', 'dense', i, 'column'], 'category', 'an f32 or i32 column');
+  });
+  features.categorical.forEach((feature, i) => {
+    const path = ['features', 'categorical', i];
+    const advice = 'a category or i32 column';
+    if ('column' in feature) check(feature.column, [...path, 'column'], 'f32', advice);
+    if ('cross' in feature) feature.cross.forEach((name, j) => check(name, [...path, 'cross', j], 'f32', advice));
+  });
+  return problems;
+}
+
+function emptyProblems({ dense, categorical }: FeaturesConfig): CrossProblem[] {
+  return dense.length + categorical.length > 0 ? [] : [{ path: ['features'], message: 'expected at least one feature' }];
+}
+
+function repeatProblems(features: FeaturesConfig): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  for (const list of ['dense', 'categorical'] as const) {
+    for (const i of repeated<object>(features[list], (feature) => JSON.stringify(feature))) {
+      problems.push({ path: ['features', list, i], message: 'expected every feature once; an earlier one is the same' });
+    }
+  }
+  features.categorical.forEach((feature, i) => {
+    if ('cross' in feature && feature.cross[0] === feature.cross[1]) {
+      problems.push({ path: ['features', 'categorical', i, 'cross', 1], message: 'expected two different columns' });
+    }
+  });
+  return problems;
+}
+
+/** Positions of the items whose key occurred before. */
+function repeated<T>(items: readonly T[], key: (item: T) => string): number[] {
+  const seen = new Set<string>();
+  return items.flatMap((item, i) => {
+    const k = key(item);
+    if (seen.has(k)) return [i];
+    seen.add(k);
+    return [];
+  });
+}

@@ -1,0 +1,191 @@
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Dataset } from './dataset.js';
+import { expectError, makeBatch, makeDataset, schema, temporaryFolder } from './fixture.test.helper.js';
+
+const chunkRows = 65_536;
+
+test('a dataset is created, filled, closed and opened again', async () => {
+  const folder = path.join(temporaryFolder(), 'dataset');
+  const created = Dataset.create(folder, schema);
+  assert.is(await created.append(makeBatch(0, 1000)), 0);
+  assert.is(await created.append({ ...makeBatch(1000, 500), state: { place: 'row 1500' } }), 1000);
+  created.setState('other', 'ünïcode');
+  created.close();
+
+  const opened = Dataset.open(folder, { readOnly: true });
+  assert.equal(opened.info(), { schema, size: 1500, sorted: true, path: folder });
+  assert.is(opened.state('place'), 'row 1500');
+  assert.is(opened.state('other'), 'ünïcode');
+  assert.is(opened.state('none'), null);
+  const snapshot = opened.snapshot();
+  assert.equal(snapshot.timestamps(1490), makeBatch(1490, 10).timestamps);
+  assert.equal(snapshot.labels(), makeBatch(0, 1500).labels);
+  assert.is(snapshot.lowerBoundTime(700_500), 701);
+  assert.is(snapshot.lowerBoundTime(700_500, 0, 600), 600);
+  opened.close();
+});
+
+test('append copies: the arrays may be changed or transferred at once', async () => {
+  const dataset = Dataset.create(path.join(temporaryFolder(), 'dataset'), schema);
+  const batch = makeBatch(0, 10_000);
+  const appended = dataset.append(batch);
+  batch.labels.fill(Number.NaN);
+  structuredClone(batch.timestamps, { transfer: [batch.timestamps.buffer as ArrayBuffer] });
+  await appended;
+  const snapshot = dataset.snapshot();
+  assert.equal(snapshot.labels(), makeBatch(0, 10_000).labels);
+  assert.equal(snapshot.timestamps(), makeBatch(0, 10_000).timestamps);
+  dataset.close();
+});
+
+test('a snapshot does not see later samples', async () => {
+  const dataset = await makeDataset(temporaryFolder(), 100);
+  const snapshot = dataset.snapshot();
+  await dataset.append(makeBatch(100, 100));
+  assert.is(snapshot.size, 100);
+  assert.is(snapshot.labels().length, 100);
+  assert.is(dataset.size(), 200);
+  dataset.close();
+});
+
+test('rows of several chunks come as one array', async () => {
+  const dataset = await makeDataset(temporaryFolder(), chunkRows + 1000);
+  const snapshot = dataset.snapshot();
+  const expected = makeBatch(chunkRows - 10, 20);
+  assert.equal(snapshot.timestamps(chunkRows - 10, 20), expected.timestamps);
+  assert.equal(snapshot.labels(chunkRows - 10, 20), expected.labels);
+  assert.is(snapshot.labels().length, chunkRows + 1000);
+  assert.is(snapshot.timestamps(5, 0).length, 0);
+  dataset.close();
+});
+
+test('writing into a view changes neither the index nor another view', async () => {
+  const folder = temporaryFolder();
+  const dataset = await makeDataset(folder, 5000);
+  const snapshot = dataset.snapshot();
+  const view = snapshot.timestamps();
+  const other = snapshot.timestamps();
+  view.fill(-1n);
+  snapshot.labels().fill(7);
+  assert.is(view[123], -1n);
+  assert.equal(other, makeBatch(0, 5000).timestamps);
+  dataset.close();
+
+  const again = Dataset.open(path.join(folder, 'dataset'));
+  assert.equal(again.snapshot().timestamps(), makeBatch(0, 5000).timestamps);
+  assert.equal(again.snapshot().labels(), makeBatch(0, 5000).labels);
+  again.close();
+});
+
+for (const [what, close] of [
+  ['its snapshot', (_dataset: Dataset, snapshot: { close(): void }) => snapshot.close()],
+  ['its dataset', (dataset: Dataset) => dataset.close()],
+] as const) {
+  test(`a view is detached when ${what} is closed`, async () => {
+    const dataset = await makeDataset(temporaryFolder(), 5000);
+    const snapshot = dataset.snapshot();
+    const views = [snapshot.timestamps(), snapshot.labels(100, 1000)];
+    close(dataset, snapshot);
+    for (const view of views) {
+      assert.is(view.length, 0);
+      assert.throws(() => view.at(0), /detached/);
+    }
+    dataset.close();
+  });
+}
+
+test('the buffer of a view cannot be moved away from its snapshot', async () => {
+  const dataset = await makeDataset(temporaryFolder(), 5000);
+  const snapshot = dataset.snapshot();
+  const view = snapshot.labels();
+  try {
+    structuredClone(view, { transfer: [view.buffer as ArrayBuffer] });
+  } catch (error) {
+    assert.is((error as Error).name, 'DataCloneError');
+  }
+  assert.is(view.length, 5000);
+  dataset.close();
+  assert.is(view.length, 0);
+});
+
+test('use after close says E_CLOSED; closing twice does nothing', async () => {
+  const dataset = await makeDataset(temporaryFolder(), 100);
+  const snapshot = dataset.snapshot();
+  snapshot.close();
+  snapshot.close();
+  await expectError('E_CLOSED', () => snapshot.timestamps(), /snapshot is closed/);
+  const child = dataset.snapshot();
+  dataset.close();
+  dataset.close();
+  child.close();
+  for (const use of [() => child.labels(), () => dataset.info(), () => dataset.snapshot(), () => dataset.state('a'), () => dataset.append(makeBatch(0, 1))])
+    await expectError('E_CLOSED', use);
+});
+
+test('a snapshot that is not used is closed when its lease runs out', async () => {
+  const dataset = await makeDataset(temporaryFolder(), 100);
+  const snapshot = dataset.snapshot({ leaseMs: 30 });
+  const view = snapshot.labels();
+  const kept = dataset.snapshot({ leaseMs: 0 });
+  await new Promise((resolve) => setTimeout(resolve, 31));
+  assert.is(view.length, 0);
+  const error = await expectError('E_CLOSED', () => snapshot.labels(), /30 ms without use/);
+  assert.match(error.hint ?? '', 'leaseMs');
+  assert.is(kept.labels().length, 100);
+  await expectError('E_ARGUMENT', () => dataset.snapshot({ leaseMs: -1 }), /leaseMs/);
+  dataset.close();
+});
+
+test('each use renews the lease', async () => {
+  const dataset = await makeDataset(temporaryFolder(), 100);
+  const snapshot = dataset.snapshot({ leaseMs: 200 });
+  const start = performance.now();
+  while (performance.now() - start < 500) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    snapshot.renew();
+  }
+  assert.is(snapshot.labels().length, 100);
+  dataset.close();
+});
+
+test('the errors of the core keep their codes', async () => {
+  const folder = temporaryFolder();
+  const dataset = await makeDataset(folder, 10);
+  const file = path.join(folder, 'dataset');
+  await expectError('E_EXISTS', () => Dataset.create(file, schema));
+  await expectError('E_NOT_FOUND', () => Dataset.open(path.join(folder, 'none')));
+  await expectError('E_NOT_FINITE', () => dataset.append({ ...makeBatch(0, 2), columns: [Float32Array.of(1, Number.NaN), new Int32Array(2), new Int32Array(2)] }));
+  await expectError('E_LABEL_RANGE', () => dataset.append({ ...makeBatch(0, 2), labels: Float32Array.of(0, 2) }));
+  assert.is(dataset.size(), 10);
+  dataset.close();
+});
+
+const openFiles = () => readdirSync('/proc/self/fd').length;
+
+test('a thousand opens and closes leave no file open', async () => {
+  const folder = temporaryFolder();
+  (await makeDataset(folder, 1000)).close();
+  const openAndClose = () => {
+    const dataset = Dataset.open(path.join(folder, 'dataset'));
+    dataset.snapshot().timestamps();
+    dataset.close();
+  };
+  openAndClose();
+  const before = openFiles();
+  for (let i = 0; i < 1000; i++) openAndClose();
+  assert.is(openFiles(), before);
+});
+
+test('Symbol.dispose closes', async () => {
+  const dataset = await makeDataset(temporaryFolder(), 10);
+  const snapshot = dataset.snapshot();
+  snapshot[Symbol.dispose]();
+  await expectError('E_CLOSED', () => snapshot.labels());
+  dataset[Symbol.dispose]();
+  await expectError('E_CLOSED', () => dataset.info());
+});
+
+test.run();

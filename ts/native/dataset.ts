@@ -1,0 +1,146 @@
+// A dataset on disk and consistent read views of it.
+import { SluiceError } from '../errors.js';
+import { native } from './call.js';
+import type { DatasetHandle, SnapshotHandle } from './raw.js';
+import type { Batch, DatasetInfo, Schema } from './types.js';
+
+export type SnapshotOptions = {
+  /**
+   * A snapshot that was not asked for anything for so long is closed, ms: a forgotten one would keep the index from
+   * ever reusing a page. Reading from a view does not count. 0: never. Default 60,000.
+   */
+  leaseMs?: number;
+};
+
+const defaultLeaseMs = 60_000;
+/** setTimeout's largest delay; beyond it fires at once. */
+const maxLeaseMs = 2 ** 31 - 1;
+
+/** Samples in the order of their arrival: sample k is the k-th that was appended. One process writes at a time. */
+export class Dataset {
+  /** For ts/native only. */
+  readonly handle: DatasetHandle;
+
+  private constructor(handle: DatasetHandle) {
+    this.handle = handle;
+  }
+
+  /** Creates an empty dataset in the folder `path`. E_EXISTS if it holds one, E_ARGUMENT, E_IO, E_NO_SPACE, E_READ_ONLY. */
+  static create(path: string, schema: Schema): Dataset {
+    return new Dataset(native((addon) => addon.dataset_create(path, schema)));
+  }
+
+  /** Opens the dataset in the folder `path`. E_NOT_FOUND, E_CORRUPT, E_LOCKED when another process writes to it. */
+  static open(path: string, options: { readOnly?: boolean } = {}): Dataset {
+    return new Dataset(native((addon) => addon.dataset_open(path, options.readOnly ?? false)));
+  }
+
+  info(): DatasetInfo {
+    return native((addon) => addon.dataset_info(this.handle));
+  }
+
+  /** Number of samples. */
+  size(): number {
+    return this.info().size;
+  }
+
+  /**
+   * Appends all rows of a batch durably, or none, and resolves with the key of the first. The arrays are copied before
+   * append() returns. E_ARGUMENT, E_NOT_FINITE and E_LABEL_RANGE name column, row and value; E_NO_SPACE, E_READ_ONLY.
+   */
+  append(batch: Batch): Promise<number> {
+    return native((addon) => addon.dataset_append(this.handle, batch));
+  }
+
+  /** An entry that was stored beside the samples, or null. */
+  state(key: string): string | null {
+    return native((addon) => addon.dataset_state(this.handle, key));
+  }
+
+  /** Stores an entry durably; Batch.state stores entries together with samples. */
+  setState(key: string, value: string): void {
+    native((addon) => addon.dataset_set_state(this.handle, key, value));
+  }
+
+  /** A view of the samples that are there now; later ones do not appear in it. */
+  snapshot(options: SnapshotOptions = {}): Snapshot {
+    const leaseMs = options.leaseMs ?? defaultLeaseMs;
+    if (!(leaseMs >= 0 && leaseMs <= maxLeaseMs))
+      throw new SluiceError('E_ARGUMENT', `leaseMs: expected a number from 0 to ${maxLeaseMs}, got ${leaseMs}`);
+    return new Snapshot(native((addon) => addon.snapshot_open(this.handle)), leaseMs);
+  }
+
+  /** Closes its snapshots, waits for appends under way and releases the files; trainings under way go on. Idempotent. */
+  close(): void {
+    native((addon) => addon.dataset_close(this.handle));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** A consistent view of a dataset. Close it soon: while it is open the index grows with every append. */
+export class Snapshot {
+  /** For ts/native only. */
+  readonly handle: SnapshotHandle;
+  /** Number of samples. */
+  readonly size: number;
+  readonly #leaseMs: number;
+  readonly #lease: NodeJS.Timeout | undefined;
+  #expired = false;
+
+  /** Use Dataset.snapshot(). */
+  constructor(handle: SnapshotHandle, leaseMs: number) {
+    this.handle = handle;
+    this.size = native((addon) => addon.snapshot_size(handle));
+    this.#leaseMs = leaseMs;
+    if (leaseMs > 0) this.#lease = setTimeout(() => this.#expire(), leaseMs).unref();
+  }
+
+  /**
+   * Timestamps of [first, first + rows), milliseconds. A view of the index where the rows lie in one chunk of 65,536,
+   * else a copy. Writing into it changes nothing but the array; after close() a view's elements read as undefined, and
+   * its methods throw a TypeError.
+   */
+  timestamps(first = 0, rows = this.size - first): BigInt64Array {
+    this.renew();
+    return native((addon) => addon.snapshot_timestamps(this.handle, first, rows));
+  }
+
+  /** Labels of [first, first + rows), like timestamps(). */
+  labels(first = 0, rows = this.size - first): Float32Array {
+    this.renew();
+    return native((addon) => addon.snapshot_labels(this.handle, first, rows));
+  }
+
+  /** First key in [first, end) whose timestamp is at least t (ms), or end. Timestamps must not decrease. */
+  lowerBoundTime(t: number, first = 0, end = this.size): number {
+    this.renew();
+    return native((addon) => addon.snapshot_lower_bound_time(this.handle, t, first, end));
+  }
+
+  /** Starts the lease anew. E_CLOSED once it ran out. */
+  renew(): void {
+    if (this.#expired) {
+      const hint = 'open another one, or ask for a longer lease: dataset.snapshot({ leaseMs })';
+      throw new SluiceError('E_CLOSED', `the snapshot was closed after ${this.#leaseMs} ms without use`, { hint });
+    }
+    this.#lease?.refresh();
+  }
+
+  /** Detaches its views and ends the read transaction. Idempotent. */
+  close(): void {
+    clearTimeout(this.#lease);
+    native((addon) => addon.snapshot_close(this.handle));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #expire(): void {
+    this.#expired = true;
+    this.close();
+  }
+}

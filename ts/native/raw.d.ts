@@ -1,0 +1,105 @@
+// The addon's functions, one to one with bindings/*.cpp. Nothing but ts/native imports this.
+// Scalars that are keys or counts are numbers (< 2^53); arrays of keys are BigUint64Array.
+// Every function may throw, and every promise may reject with, an Error that has a `code` from ts/errors.ts.
+
+declare const tag: unique symbol;
+/** Opaque handles; a handle of another kind is refused with E_ARGUMENT, a closed one with E_CLOSED. */
+export type DatasetHandle = { readonly [tag]: 'dataset' };
+export type SnapshotHandle = { readonly [tag]: 'snapshot' };
+/** Passed to long calls; stop_request(handle) makes them reject with E_ABORTED. */
+export type StopHandle = { readonly [tag]: 'stop' };
+
+export type RawColumn = { name: string; type: 'f32' | 'i32' | 'category' };
+export type RawSchema = { columns: RawColumn[]; label: 'class' | 'real'; classes: number };
+export type RawInfo = { schema: RawSchema; size: number; sorted: boolean; path: string };
+
+export type RawBatch = {
+  timestamps: BigInt64Array; // ms
+  labels: Float32Array;
+  columns: (Float32Array | Int32Array)[];
+  state: Record<string, string>;
+};
+
+export type RawFeatures = {
+  dense: { op: 'value' | 'log1p' | 'sin-day' | 'cos-day' | 'sin-year' | 'cos-year'; column: number; mean: number; scale: number }[];
+  categorical: { op: 'column' | 'cross' | 'hour' | 'weekday' | 'month'; column: number; other: number; buckets: number }[];
+};
+export type RawModel = { kind: 'dlrm'; dense: number; tables: number[]; embedding: number; bottom: number[]; top: number[] };
+export type RawOptimizer = { kind: 'sgd' | 'adagrad' | 'adam'; lr: number; eps: number; beta1: number; beta2: number };
+
+export type RawTrainPlan = {
+  trainsetFolder: string;
+  trainset: string;
+  features: RawFeatures;
+  model: RawModel;
+  criterion: 'bce' | 'cross-entropy';
+  precision: 'fp32' | 'bf16';
+  denseOptimizer: RawOptimizer;
+  embeddingOptimizer: RawOptimizer;
+  seed: number;
+  batchSize: number;
+  epochs: number;
+  shuffle: 'global' | 'none';
+  parent: string; // '' = random initial weights
+  output: string;
+  metadata: Record<string, string>;
+};
+export type RawTrainProgress = { steps: number; totalSteps: number; samples: number; loss: number };
+export type RawTrainResult = { steps: number; samples: number; loss: number; seconds: number; samplesPerSecond: number };
+
+export type RawEvalPlan = {
+  features: RawFeatures;
+  model: RawModel;
+  criterion: 'bce' | 'cross-entropy';
+  batchSize: number;
+  modelFile: string;
+  windows: { first: number; end: number }[];
+};
+export type RawMetrics = { samples: number; loss: number; accuracy: number; auc: number | null };
+
+export type RawSelection = { first: number; end: number } | { keys: BigUint64Array; weights: Float32Array | null };
+
+export type RawTensor = { name: string; dtype: string; shape: number[] };
+
+export interface Addon {
+  build_info(): { torch: string; cuda: boolean; lmdb: string; version: string };
+  set_compute_threads(threads: number): void;
+  compute_threads(): number;
+
+  stop_create(): StopHandle;
+  stop_request(stop: StopHandle): void;
+
+  dataset_create(path: string, schema: RawSchema): DatasetHandle;
+  dataset_open(path: string, readOnly: boolean): DatasetHandle;
+  dataset_info(dataset: DatasetHandle): RawInfo;
+  /** Resolves with the first key. The arrays are kept alive and must not be changed until it resolves. */
+  dataset_append(dataset: DatasetHandle, batch: RawBatch): Promise<number>;
+  dataset_state(dataset: DatasetHandle, key: string): string | null;
+  dataset_set_state(dataset: DatasetHandle, key: string, value: string): void;
+  /** Closes snapshots (detaching their views) first. Idempotent. */
+  dataset_close(dataset: DatasetHandle): void;
+
+  snapshot_open(dataset: DatasetHandle): SnapshotHandle;
+  snapshot_size(snapshot: SnapshotHandle): number;
+  /** Zero-copy over a private copy-on-write mapping when [first, first + rows) lies in one chunk of 65,536, else a copy. */
+  snapshot_timestamps(snapshot: SnapshotHandle, first: number, rows: number): BigInt64Array;
+  snapshot_labels(snapshot: SnapshotHandle, first: number, rows: number): Float32Array;
+  /** First key whose timestamp (ms) >= t in [first, end), or end. */
+  snapshot_lower_bound_time(snapshot: SnapshotHandle, t: number, first: number, end: number): number;
+  /** Detaches every view: a read then throws a TypeError. Idempotent. */
+  snapshot_close(snapshot: SnapshotHandle): void;
+
+  select_uniform(first: number, end: number, count: number, seed: number): Promise<BigUint64Array>;
+  select_freshness(snapshot: SnapshotHandle, first: number, end: number, now: number, halfLifeMs: number, count: number, seed: number): Promise<BigUint64Array>;
+
+  /** Resolves with the set's id (32 hex digits). */
+  trainset_freeze(folder: string, selection: RawSelection, datasetSize: number): Promise<string>;
+  trainset_read(folder: string, id: string): Promise<{ keys: BigUint64Array; weights: Float32Array }>;
+
+  train(dataset: DatasetHandle, plan: RawTrainPlan, stop: StopHandle, progress: (p: RawTrainProgress) => void): Promise<RawTrainResult>;
+  evaluate(dataset: DatasetHandle, plan: RawEvalPlan, stop: StopHandle, progress: (windowsDone: number) => void): Promise<RawMetrics[]>;
+  /** Exact ROC AUC; null when only one class occurs. */
+  roc_auc(scores: Float32Array, labels: Float32Array): number | null;
+
+  model_header(path: string): { tensors: RawTensor[]; metadata: Record<string, string> };
+}

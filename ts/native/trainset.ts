@@ -1,0 +1,16 @@
+// Frozen trigger training sets: immutable files of keys and weights, named by their content.
+import { native } from './call.js';
+import type { Selection } from './types.js';
+
+/**
+ * Writes the set durably below `folder` and resolves with its id (32 hex digits); the same set has the same id and is
+ * written once. E_ARGUMENT for an empty set or a key >= datasetSize, E_NOT_FINITE for a weight that is negative, NaN or infinite.
+ */
+export function freezeTrainset(folder: string, selection: Selection, datasetSize: number): Promise<string> {
+  return native((addon) => addon.trainset_freeze(folder, selection, datasetSize));
+}
+
+/** Keys and weights (1 where the set has none) in their order. E_NOT_FOUND, E_CORRUPT. */
+export function readTrainset(folder: string, id: string): Promise<{ keys: BigUint64Array; weights: Float32Array }> {
+  return native((addon) => addon.trainset_read(folder, id));
+}

@@ -1,0 +1,32 @@
+// The plain data that crosses the border, by the names that the rest of the code uses.
+import type {
+  RawBatch,
+  RawColumn,
+  RawEvalPlan,
+  RawFeatures,
+  RawInfo,
+  RawMetrics,
+  RawModel,
+  RawOptimizer,
+  RawSchema,
+  RawSelection,
+  RawTensor,
+  RawTrainPlan,
+  RawTrainProgress,
+  RawTrainResult,
+} from './raw.js';
+
+export type Column = RawColumn;
+export type Schema = RawSchema;
+export type DatasetInfo = RawInfo;
+export type Batch = RawBatch;
+export type Features = RawFeatures;
+export type Model = RawModel;
+export type Optimizer = RawOptimizer;
+export type TrainPlan = RawTrainPlan;
+export type TrainProgress = RawTrainProgress;
+export type TrainResult = RawTrainResult;
+export type EvalPlan = RawEvalPlan;
+export type Metrics = RawMetrics;
+export type Selection = RawSelection;
+export type Tensor = RawTensor;

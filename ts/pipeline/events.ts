@@ -1,0 +1,15 @@
+// What a run reports while it goes on.
+import type { TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
+
+export type RunEvent =
+  | { type: 'ingest'; part: string; samples: number; rowsDone: number; rowsTotal: number | null }
+  | { type: 'start'; pipelineId: string; samples: number; firstMs: number; lastMs: number; windows: number; recorded: number }
+  | { type: 'replay'; key: number; samples: number; timeMs: number }
+  | { type: 'trigger'; trigger: TriggerRecord; recorded: boolean }
+  | { type: 'train'; triggerId: number; steps: number; totalSteps: number; samples: number; loss: number }
+  | { type: 'trained'; training: TrainingRecord; recorded: boolean }
+  | { type: 'evaluate'; triggerId: number; done: number; total: number }
+  | { type: 'evaluated'; triggerId: number; evaluation: WindowMetrics[]; recorded: boolean }
+  | { type: 'done'; status: 'complete' | 'incomplete'; triggers: number; seconds: number };
+
+export type OnEvent = (event: RunEvent) => void;

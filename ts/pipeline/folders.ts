@@ -1,0 +1,52 @@
+// Where things lie below the data folder.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SluiceError } from '../errors.js';
+
+export type Folders = {
+  root: string;
+  dataset(id: string): string;
+  trainsets: string;
+  models(pipelineId: string): string;
+  modelFile(pipelineId: string, triggerId: number): string;
+  report(pipelineId: string): string;
+  state: string;
+};
+
+export function foldersOf(root: string): Folders {
+  const models = (pipelineId: string) => join(root, 'models', pipelineId);
+  return {
+    root,
+    dataset: (id) => join(root, 'datasets', id),
+    trainsets: join(root, 'trainsets'),
+    models,
+    modelFile: (pipelineId, triggerId) => join(models(pipelineId), `${triggerId}.safetensors`),
+    report: (pipelineId) => join(root, 'reports', pipelineId),
+    state: join(root, 'state'),
+  };
+}
+
+const codes: Record<string, 'E_NO_SPACE' | 'E_READ_ONLY' | 'E_NOT_FOUND'> = {
+  ENOSPC: 'E_NO_SPACE',
+  EDQUOT: 'E_NO_SPACE',
+  EACCES: 'E_READ_ONLY',
+  EPERM: 'E_READ_ONLY',
+  EROFS: 'E_READ_ONLY',
+  ENOENT: 'E_NOT_FOUND',
+};
+
+/** A file-system error of Node as one of ours; anything else as it is. */
+export function asSluiceError(error: unknown, what: string): unknown {
+  const code = (error as NodeJS.ErrnoException)?.code;
+  if (error instanceof SluiceError || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return error;
+  return new SluiceError(codes[code] ?? 'E_IO', `${what}: ${(error as Error).message}`, { cause: error });
+}
+
+/** mkdir -p with our errors. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw asSluiceError(error, `create ${path}`);
+  }
+}

@@ -1,0 +1,41 @@
+// Brings a pipeline's dataset up to its source: creates it the first time, appends what is missing.
+import type { LoadedPipeline } from '../config/parse.js';
+import { SluiceError } from '../errors.js';
+import { Dataset } from '../native/dataset.js';
+import type { Schema } from '../native/types.js';
+import { type IngestResult, ingest, openSource, schemaOf } from '../sources/ingest.js';
+import type { OnEvent } from './events.js';
+import { type Folders, makeFolder } from './folders.js';
+
+/** E_CHANGED when the dataset was made with other columns or labels; else the errors of ingest(). */
+export async function ingestPipeline(pipeline: LoadedPipeline, folders: Folders, options: { signal?: AbortSignal | undefined; onEvent: OnEvent }): Promise<IngestResult> {
+  const { dataset: config } = pipeline.config;
+  const path = folders.dataset(config.id);
+  await makeFolder(folders.dataset(''));
+  using dataset = openOrCreate(path, schemaOf(config));
+  checkDefinition(dataset, config);
+  const source = pipeline.source ?? (await openSource(config, pipeline.dir));
+  const onProgress = (p: { part: string; rowsDone: number; rowsTotal?: number | undefined; samples: number }) =>
+    options.onEvent({ type: 'ingest', part: p.part, samples: p.samples, rowsDone: p.rowsDone, rowsTotal: p.rowsTotal ?? null });
+  return await ingest({ store: dataset, source, spec: config, onProgress, ...(options.signal ? { signal: options.signal } : {}) });
+}
+
+function openOrCreate(path: string, schema: Schema): Dataset {
+  try {
+    return Dataset.open(path);
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code !== 'E_NOT_FOUND') throw error;
+    return Dataset.create(path, schema);
+  }
+}
+
+/** The meaning of columns and labels is fixed by the first ingestion. */
+function checkDefinition(dataset: Dataset, config: LoadedPipeline['config']['dataset']): void {
+  const definition = JSON.stringify({ time: config.time, label: config.label, columns: config.columns });
+  const earlier = dataset.state('definition');
+  if (earlier === null) dataset.setState('definition', definition);
+  else if (earlier !== definition) {
+    const hint = 'give the dataset another id, or remove its folder to ingest it again';
+    throw new SluiceError('E_CHANGED', `dataset ${config.id} was ingested with another time, label or columns: ${earlier}`, { hint });
+  }
+}

@@ -1,0 +1,153 @@
+// What makes a run resumable: each step of a pipeline is recorded durably before its effect counts, keyed by
+// (pipeline id, trigger id). Kept with the other small state of the TypeScript side in one LMDB environment.
+import { open, type RootDatabase } from 'lmdb';
+import { SluiceError } from '../errors.js';
+import { asSluiceError, makeFolder } from './folders.js';
+import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
+
+/** What a pipeline was when its run began; a run goes on only if `hash` is still the same. */
+export type PipelineRecord = {
+  id: string;
+  hash: string;
+  file: string;
+  text: string;
+  seed: number;
+  triggerPolicy: string;
+  selectionPolicy: string;
+  dataset: RunResult['dataset'];
+  windows: EvalWindow[];
+  createdMs: number;
+  complete: boolean;
+  seconds: RunResult['seconds'];
+};
+
+type Step = 'trigger' | 'training' | 'evaluation';
+type Key = [pipeline: string, step: Step | 'pipeline' | 'lock', trigger?: number];
+
+export class Journal {
+  readonly #db: RootDatabase<unknown, Key>;
+  #locked: string | undefined;
+
+  private constructor(db: RootDatabase<unknown, Key>) {
+    this.#db = db;
+  }
+
+  /** Opens or creates the journal in `folder`. E_READ_ONLY, E_NO_SPACE, E_CORRUPT. */
+  static async open(folder: string): Promise<Journal> {
+    await makeFolder(folder);
+    try {
+      return new Journal(open<unknown, Key>({ path: folder, name: 'journal', noMemInit: false }) as RootDatabase<unknown, Key>);
+    } catch (error) {
+      const known = asSluiceError(error, `open ${folder}`);
+      if (known instanceof SluiceError) throw known;
+      const message = (error as Error).message;
+      const code = /denied|not permitted|read-only/i.test(message) ? 'E_READ_ONLY' : /no space/i.test(message) ? 'E_NO_SPACE' : 'E_CORRUPT';
+      throw new SluiceError(code, `open ${folder}: ${message}`, { cause: error });
+    }
+  }
+
+  pipelines(): PipelineRecord[] {
+    const all: PipelineRecord[] = [];
+    for (const { key, value } of this.#db.getRange({})) if (key[1] === 'pipeline') all.push(value as PipelineRecord);
+    return all;
+  }
+
+  pipeline(id: string): PipelineRecord | undefined {
+    return this.#db.get([id, 'pipeline']) as PipelineRecord | undefined;
+  }
+
+  trigger(pipeline: string, id: number): TriggerRecord | undefined {
+    return this.#db.get([pipeline, 'trigger', id]) as TriggerRecord | undefined;
+  }
+
+  training(pipeline: string, id: number): TrainingRecord | undefined {
+    return this.#db.get([pipeline, 'training', id]) as TrainingRecord | undefined;
+  }
+
+  evaluation(pipeline: string, id: number): WindowMetrics[] | undefined {
+    return this.#db.get([pipeline, 'evaluation', id]) as WindowMetrics[] | undefined;
+  }
+
+  putPipeline(record: PipelineRecord): Promise<void> {
+    return this.#put([record.id, 'pipeline'], record);
+  }
+
+  putTrigger(pipeline: string, record: TriggerRecord): Promise<void> {
+    return this.#put([pipeline, 'trigger', record.id], record);
+  }
+
+  putTraining(pipeline: string, record: TrainingRecord): Promise<void> {
+    return this.#put([pipeline, 'training', record.triggerId], record);
+  }
+
+  putEvaluation(pipeline: string, id: number, metrics: WindowMetrics[]): Promise<void> {
+    return this.#put([pipeline, 'evaluation', id], metrics);
+  }
+
+  /** Forgets everything of a pipeline: its next run starts anew. */
+  async forget(pipeline: string): Promise<void> {
+    await this.#db.transaction(() => {
+      for (const key of [...this.#db.getKeys({ start: [pipeline] as unknown as Key })]) {
+        if (key[0] !== pipeline) break;
+        if (key[1] !== 'lock') this.#db.remove(key);
+      }
+    });
+    await this.#db.flushed;
+  }
+
+  /** Lets only one process run a pipeline at a time: E_LOCKED while another one does. Ends with close() or the process. */
+  async lock(pipeline: string): Promise<void> {
+    const holder = await this.#db.transaction(() => {
+      const pid = this.#db.get([pipeline, 'lock']) as number | undefined;
+      if (pid !== undefined && pid !== process.pid && isRunning(pid)) return pid;
+      this.#db.put([pipeline, 'lock'], process.pid);
+      return undefined;
+    });
+    if (holder !== undefined) throw new SluiceError('E_LOCKED', `pipeline ${pipeline} is being run by process ${holder}`);
+    this.#locked = pipeline;
+  }
+
+  async close(): Promise<void> {
+    if (this.#locked !== undefined) await this.#db.remove([this.#locked, 'lock']);
+    this.#locked = undefined;
+    await this.#db.close();
+  }
+
+  /** put() alone promises visibility; the record counts once it is flushed. */
+  async #put(key: Key, value: unknown): Promise<void> {
+    try {
+      await this.#db.put(key, value);
+      await this.#db.flushed;
+    } catch (error) {
+      throw asSluiceError(error, 'write the journal');
+    }
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Puts the records of a pipeline together. E_NOT_FOUND when there are none. */
+export function readResult(journal: Journal, id: string): RunResult {
+  const record = journal.pipeline(id);
+  if (record === undefined) {
+    const known = journal.pipelines().map((p) => p.id);
+    const hint = known.length > 0 ? `there is: ${known.join(', ')}` : 'nothing was run in this data folder yet: sluice run <pipeline.yaml>';
+    throw new SluiceError('E_NOT_FOUND', `no run of pipeline ${id}`, { hint });
+  }
+  const triggers: RunResult['triggers'] = [];
+  for (let x = 0; ; x++) {
+    const trigger = journal.trigger(id, x);
+    if (trigger === undefined) break;
+    triggers.push({ trigger, training: journal.training(id, x) ?? null, evaluation: journal.evaluation(id, x) ?? null });
+  }
+  const { seed, dataset, triggerPolicy, selectionPolicy, windows, seconds } = record;
+  const status = record.complete ? 'complete' : 'incomplete';
+  return { pipelineId: id, status, seed, dataset, triggerPolicy, selectionPolicy, windows, triggers, seconds };
+}

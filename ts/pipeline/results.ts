@@ -1,0 +1,44 @@
+// What a run leaves behind, as `sluice report`, `show` and the API return it.
+
+export type EvalWindow = { index: number; first: number; end: number; startMs: number; endMs: number };
+
+export type WindowMetrics = { window: number; samples: number; loss: number; accuracy: number; auc: number | null };
+
+export type TriggerRecord = {
+  id: number;
+  /** Key of the sample that caused the trigger: the last one that belongs to it. */
+  key: number;
+  timeMs: number;
+  reason: string;
+  score?: number;
+  threshold?: number;
+};
+
+export type TrainingRecord = {
+  triggerId: number;
+  trainset: string;
+  trainsetSize: number;
+  modelId: string;
+  modelFile: string;
+  parent: string | null;
+  steps: number;
+  samples: number;
+  loss: number;
+  seconds: number;
+  samplesPerSecond: number;
+};
+
+export type TriggerResult = { trigger: TriggerRecord; training: TrainingRecord | null; evaluation: WindowMetrics[] | null };
+
+export type RunResult = {
+  pipelineId: string;
+  status: 'complete' | 'incomplete';
+  seed: number;
+  dataset: { id: string; samples: number; firstMs: number; lastMs: number };
+  triggerPolicy: string;
+  selectionPolicy: string;
+  windows: EvalWindow[];
+  triggers: TriggerResult[];
+  /** Wall clock of the last run, seconds, by step. */
+  seconds: { trigger: number; select: number; train: number; evaluate: number; total: number };
+};

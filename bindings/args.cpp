@@ -70,6 +70,14 @@ std::string Arg::text(size_t min_bytes, size_t max_bytes) const {
   return text;
 }
 
+std::string Arg::set_id() const {
+  constexpr size_t kDigits = 32;
+  const std::string id = value_.IsString() ? text(0, kMaxPathBytes) : std::string();
+  if (id.size() != kDigits || id.find_first_not_of("0123456789abcdef") != std::string::npos)
+    fail("a training set's id of 32 hexadecimal digits");
+  return id;
+}
+
 Napi::Function Arg::function() const {
   if (!value_.IsFunction()) fail("a function");
   return value_.As<Napi::Function>();

@@ -51,6 +51,8 @@ class Arg {
   /// At most max_bytes of UTF-8, without NUL.
   std::string text(size_t min_bytes, size_t max_bytes) const;
   std::string path_text() const { return text(1, kMaxPathBytes); }
+  /// The id of a training set: 32 lowercase hexadecimal digits, so no part of a path.
+  std::string set_id() const;
   Napi::Function function() const;
   bool is_null() const { return value_.IsNull(); }
 

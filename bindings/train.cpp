@@ -20,7 +20,6 @@ constexpr std::array<std::pair<const char*, Shuffle>, 2> kShuffles{
 
 constexpr uint32_t kMaxEpochs = 1'000'000;
 constexpr uint32_t kMaxThreads = 1024;
-constexpr size_t kIdBytes = 32;
 constexpr size_t kMaxMetadata = 1000;
 constexpr size_t kMaxMetadataKeyBytes = 256;
 constexpr size_t kMaxMetadataValueBytes = size_t{1} << 20;
@@ -79,7 +78,7 @@ Deliver deliver_result(const TrainResult& result) {
 Napi::Value train_model(Call& call) {
   const Arg plan_arg = call.arg(1, "plan");
   const std::string folder = plan_arg.field("trainsetFolder").path_text();
-  const std::string id = plan_arg.field("trainset").text(kIdBytes, kIdBytes);
+  const std::string id = plan_arg.field("trainset").set_id();
   const TrainPlan plan = read_plan(plan_arg);
   const auto stop = call.arg(2, "stop").handle<StopHandle>()->flag;
   const Napi::Function progress = call.arg(3, "progress").function();

@@ -15,7 +15,6 @@ namespace sluice::bindings {
 
 namespace {
 
-constexpr size_t kIdBytes = 32;
 constexpr size_t kReadBlock = size_t{1} << 16;
 
 struct OwnedSelection {
@@ -73,7 +72,7 @@ Napi::Value trainset_freeze(Call& call) {
 // TS:  trainset_read(folder: string, id: string): Promise<{ keys: BigUint64Array; weights: Float32Array }>;
 Napi::Value trainset_read(Call& call) {
   const std::string folder = call.arg(0, "folder").path_text();
-  const std::string id = call.arg(1, "id").text(kIdBytes, kIdBytes);
+  const std::string id = call.arg(1, "id").set_id();
   return run_async(call, [=]() -> Deliver {
     const auto set = TrainSet::open(folder, id);
     check_array_bytes(set->size(), sizeof(uint64_t));

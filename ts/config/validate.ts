@@ -6,7 +6,14 @@ import { shorten, showValue } from './issues.js';
 import { didYouMean } from './nearest.js';
 import type { Anchor } from './yaml.js';
 
-export type Problem = { path: PropertyKey[]; anchor: Anchor; found: string; expected: string; message: string };
+export type Problem = {
+  path: PropertyKey[];
+  anchor: Anchor;
+  found: string;
+  expected: string;
+  message: string;
+  cause?: unknown;
+};
 
 export type Validated<T> = { value: T; problems: [] } | { value: undefined; problems: Problem[] };
 
@@ -60,7 +67,7 @@ function invalidKey(path: PropertyKey[], message: string): Problem {
 /** Reports the alternative that the value was most likely meant to be, or that it is none of them. */
 function unionProblems(issue: Extract<Issue, { code: 'invalid_union' }>, path: PropertyKey[], root: Root): Problem[] {
   const value = valueAt(root.input, path);
-  const fitting = issue.errors.filter((errors) => !errors.some((e) => e.path.length === 0 && e.code === 'invalid_type'));
+  const fitting = issue.errors.filter((errors) => !errors.some((e) => e.path.length === 0 && (e.code === 'invalid_type' || e.code === 'invalid_value')));
   if (value === undefined || fitting.length === 0) return [problemAt(path, issue.message, root)];
   const costs = fitting.map((errors) => errors.reduce((sum, e) => sum + cost(e, value), 0));
   const least = Math.min(...costs);

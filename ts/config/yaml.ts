@@ -1,7 +1,8 @@
 // YAML text -> plain value, with the position of every node kept. What YAML allows and a configuration must not hold
 // (several documents, unknown tags, keys twice, aliases that grow without bound) is an issue like any other.
-import { type Document, isAlias, isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
 import { SluiceError } from '../errors.js';
+import { shorten } from './issues.js';
 
 /** Where an issue points: at the value itself, at its key, or at the map that lacks the key. */
 export type Anchor = 'value' | 'key' | 'parent';
@@ -58,14 +59,14 @@ function nodeProblems(document: Document): YamlProblem[] {
   while (pending.length > 0) {
     const node = pending.pop();
     if (isMap(node)) {
-      problems.push(...keyProblems(node));
+      for (const problem of keyProblems(node)) problems.push(problem);
       for (const pair of node.items) pending.push(pair.value);
     } else if (isSeq(node)) {
-      pending.push(...(node.items as unknown[]).filter((item) => !isPair(item)));
+      for (const item of node.items) pending.push(item);
     } else if (isAlias(node)) {
       const offset = node.range?.[0] ?? 0;
+      if (++aliases > maxAliases) return [{ offset, message: `expected at most ${maxAliases} aliases` }];
       const target = node.resolve(document);
-      if (++aliases === maxAliases + 1) problems.push({ offset, message: `expected at most ${maxAliases} aliases` });
       if (!target) problems.push({ offset, message: `there is no anchor &${node.source} above this alias` });
       else if (target.range && target.range[0] <= offset && offset < target.range[2]) {
         problems.push({ offset, message: `the alias *${node.source} lies within what it stands for` });
@@ -82,7 +83,7 @@ function keyProblems(map: YAMLMap): YamlProblem[] {
     if (key === undefined) return [];
     const offset = startOf(pair.key) ?? 0;
     if (key === '__proto__') return [{ offset, message: 'expected a key other than __proto__' }];
-    if (seen.has(key)) return [{ offset, message: `expected every key once, found ${JSON.stringify(key)} again` }];
+    if (seen.has(key)) return [{ offset, message: `expected every key once, found ${shorten(JSON.stringify(key))} again` }];
     seen.add(key);
     return [];
   });

@@ -28,7 +28,10 @@ function loadError(places: Candidate[]): SluiceError {
 }
 
 test('a failed load lists every cause and says what to do', () => {
-  const error = loadError([failing('@sluice/linux-x64', 'Cannot find module', 'MODULE_NOT_FOUND'), failing('build/x.node', 'invalid ELF header')]);
+  const error = loadError([
+    failing('@sluice/linux-x64', 'Cannot find module', 'MODULE_NOT_FOUND'),
+    failing('build/x.node', 'invalid ELF header'),
+  ]);
   assert.is(error.code, 'E_ADDON');
   assert.match(error.message, '@sluice/linux-x64: not installed');
   assert.match(error.message, 'build/x.node: invalid ELF header');
@@ -45,7 +48,10 @@ test('an addon built from another version is not used', () => {
   const old = { build_info: () => ({ version: '1.0.0' }) };
   const current = { build_info: () => ({ version: '1.2.3' }) };
   assert.match(loadError([{ name: 'old', load: () => old }]).message, 'old: built from version 1.0.0, but this is version 1.2.3');
-  const places = [{ name: 'old', load: () => old }, { name: 'current', load: () => current }];
+  const places = [
+    { name: 'old', load: () => old },
+    { name: 'current', load: () => current },
+  ];
   assert.is(loadFirst(places, '1.2.3'), current);
 });
 
@@ -73,9 +79,10 @@ test('every code that the core throws is in the table of errors', () => {
   for (const code of codes) assert.ok(Object.hasOwn(errorCodes, code), `${code} is missing in ts/errors.ts`);
 });
 
-/** Names and signatures as `name(…): …;`. */
+/** Signatures as `name(…): …;`, each on one line however it was formatted. */
 function signatures(text: string, pattern: RegExp): string[] {
-  return [...text.matchAll(pattern)].map((match) => match[1] ?? '').sort();
+  const oneLine = (signature: string) => signature.replace(/\s+/g, ' ').replace('( ', '(').replace(', )', ')');
+  return [...text.matchAll(pattern)].map((match) => oneLine(match[1] ?? '')).sort();
 }
 
 test('the signatures over the binding functions are those of raw.d.ts, and all are exported', () => {
@@ -84,7 +91,7 @@ test('the signatures over the binding functions are those of raw.d.ts, and all a
   const folder = path.join(root, 'bindings');
   const sources = readdirSync(folder).filter((file) => file.endsWith('.cpp'));
   const bindings = sources.map((file) => readFileSync(path.join(folder, file), 'utf8')).join('\n');
-  const declared = signatures(body, /^ {2}(\w+\(.*;)$/gm);
+  const declared = signatures(body, /^ {2}(\w+\([\s\S]*?;)$/gm);
   assert.equal(signatures(bindings, /^\/\/ TS: {2}(.*)$/gm), declared);
   const names = declared.map((signature) => signature.slice(0, signature.indexOf('(')));
   assert.equal(Object.keys(loadAddon()).sort(), names.sort());

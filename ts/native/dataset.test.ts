@@ -121,7 +121,13 @@ test('use after close says E_CLOSED; closing twice does nothing', async () => {
   dataset.close();
   dataset.close();
   child.close();
-  for (const use of [() => child.labels(), () => dataset.info(), () => dataset.snapshot(), () => dataset.state('a'), () => dataset.append(makeBatch(0, 1))])
+  for (const use of [
+    () => child.labels(),
+    () => dataset.info(),
+    () => dataset.snapshot(),
+    () => dataset.state('a'),
+    () => dataset.append(makeBatch(0, 1)),
+  ])
     await expectError('E_CLOSED', use);
 });
 
@@ -157,7 +163,9 @@ test('the errors of the core keep their codes', async () => {
   const file = path.join(folder, 'dataset');
   await expectError('E_EXISTS', () => Dataset.create(file, schema));
   await expectError('E_NOT_FOUND', () => Dataset.open(path.join(folder, 'none')));
-  await expectError('E_NOT_FINITE', () => dataset.append({ ...makeBatch(0, 2), columns: [Float32Array.of(1, Number.NaN), new Int32Array(2), new Int32Array(2)] }));
+  await expectError('E_NOT_FINITE', () =>
+    dataset.append({ ...makeBatch(0, 2), columns: [Float32Array.of(1, Number.NaN), new Int32Array(2), new Int32Array(2)] }),
+  );
   await expectError('E_LABEL_RANGE', () => dataset.append({ ...makeBatch(0, 2), labels: Float32Array.of(0, 2) }));
   assert.is(dataset.size(), 10);
   dataset.close();

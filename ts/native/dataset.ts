@@ -67,7 +67,10 @@ export class Dataset {
     const leaseMs = options.leaseMs ?? defaultLeaseMs;
     if (!(leaseMs >= 0 && leaseMs <= maxLeaseMs))
       throw new SluiceError('E_ARGUMENT', `leaseMs: expected a number from 0 to ${maxLeaseMs}, got ${leaseMs}`);
-    return new Snapshot(native((addon) => addon.snapshot_open(this.handle)), leaseMs);
+    return new Snapshot(
+      native((addon) => addon.snapshot_open(this.handle)),
+      leaseMs,
+    );
   }
 
   /** Closes its snapshots, waits for appends under way and releases the files; trainings under way go on. Idempotent. */

@@ -25,7 +25,11 @@ export function makeBatch(first: number, rows: number): Batch {
   return {
     timestamps: BigInt64Array.from({ length: rows }, (_, i) => BigInt(key(i) * 1000)),
     labels: distance.map((x) => (x > 0 ? 1 : 0)),
-    columns: [distance, Int32Array.from({ length: rows }, (_, i) => key(i) % 17), Int32Array.from({ length: rows }, (_, i) => key(i) % 300)],
+    columns: [
+      distance,
+      Int32Array.from({ length: rows }, (_, i) => key(i) % 17),
+      Int32Array.from({ length: rows }, (_, i) => key(i) % 300),
+    ],
     state: {},
   };
 }
@@ -64,6 +68,7 @@ export const modelPlan = {
 export async function makeTrainPlan(folder: string, dataset: Dataset, changes: Partial<TrainPlan> = {}): Promise<TrainPlan> {
   const size = dataset.size();
   const trainsetFolder = path.join(folder, 'trainsets');
+  mkdirSync(trainsetFolder, { recursive: true });
   return {
     ...modelPlan,
     trainsetFolder,
@@ -100,5 +105,11 @@ export async function expectError(code: string, action: () => unknown, message?:
     if (message) assert.match(sluiceError.message, message);
     return sluiceError;
   }
-  throw new assert.Assertion({ message: `expected ${code}, but nothing was thrown`, generated: false, operator: 'expectError', expects: code, actual: undefined });
+  throw new assert.Assertion({
+    message: `expected ${code}, but nothing was thrown`,
+    generated: false,
+    operator: 'expectError',
+    expects: code,
+    actual: undefined,
+  });
 }

@@ -72,7 +72,7 @@ export interface Addon {
   dataset_create(path: string, schema: RawSchema): DatasetHandle;
   dataset_open(path: string, readOnly: boolean): DatasetHandle;
   dataset_info(dataset: DatasetHandle): RawInfo;
-  /** Resolves with the first key. The arrays are kept alive and must not be changed until it resolves. */
+  /** Resolves with the first key. The arrays are copied before it returns. */
   dataset_append(dataset: DatasetHandle, batch: RawBatch): Promise<number>;
   dataset_state(dataset: DatasetHandle, key: string): string | null;
   dataset_set_state(dataset: DatasetHandle, key: string, value: string): void;
@@ -90,7 +90,15 @@ export interface Addon {
   snapshot_close(snapshot: SnapshotHandle): void;
 
   select_uniform(first: number, end: number, count: number, seed: number): Promise<BigUint64Array>;
-  select_freshness(snapshot: SnapshotHandle, first: number, end: number, now: number, halfLifeMs: number, count: number, seed: number): Promise<BigUint64Array>;
+  select_freshness(
+    snapshot: SnapshotHandle,
+    first: number,
+    end: number,
+    now: number,
+    halfLifeMs: number,
+    count: number,
+    seed: number,
+  ): Promise<BigUint64Array>;
 
   /** Resolves with the set's id (32 hex digits). */
   trainset_freeze(folder: string, selection: RawSelection, datasetSize: number): Promise<string>;

@@ -27,7 +27,10 @@ async function startTraining(folder: string, epochs: number, onProgress = () => 
 }
 
 const openFiles = () => readdirSync('/proc/self/fd').length;
-const viewsMapped = () => readFileSync('/proc/self/maps', 'utf8').split('\n').filter((line) => / rw-p .*data\.mdb/.test(line)).length;
+const viewsMapped = () =>
+  readFileSync('/proc/self/maps', 'utf8')
+    .split('\n')
+    .filter((line) => / rw-p .*data\.mdb/.test(line)).length;
 
 async function collectGarbage(): Promise<void> {
   for (let i = 0; i < 10; i++) {
@@ -78,12 +81,11 @@ const scenarios: Record<string, (folder: string) => Promise<void>> = {
   },
 
   async 'terminate-workers'(folder) {
-    const worker = (n: number) => new Worker(fileURLToPath(import.meta.url), { workerData: { scenario: 'train-in-worker', folder: path.join(folder, `${n}`) } });
+    const worker = (n: number) =>
+      new Worker(fileURLToPath(import.meta.url), { workerData: { scenario: 'train-in-worker', folder: path.join(folder, `${n}`) } });
     const exitCode = (w: Worker) => new Promise<number>((resolve) => w.once('exit', resolve));
     const workers = [worker(1), worker(2)];
-    await Promise.all(
-      workers.map((w) => new Promise((resolve, reject) => w.once('message', resolve).once('error', reject))),
-    );
+    await Promise.all(workers.map((w) => new Promise((resolve, reject) => w.once('message', resolve).once('error', reject))));
     await Promise.all(workers.map((w) => w.terminate()));
     check(viewsMapped() === 0, `${viewsMapped()} mappings are left of the workers' views`);
     // The addon works on in other threads, in new workers and at exit.
@@ -136,14 +138,19 @@ const scenarios: Record<string, (folder: string) => Promise<void>> = {
       await collectGarbage();
       check(viewsMapped() === 0, `${viewsMapped()} mappings after close`);
     }
-    check(views.every((view) => view.length === 0), 'every view is detached');
+    check(
+      views.every((view) => view.length === 0),
+      'every view is detached',
+    );
     dataset.close();
   },
 
+  /** Runs with an address space that is too small for the table. */
   async 'no-memory-for-a-model'(folder) {
     const dataset = await makeDataset(folder, 100);
-    const tables = [2 ** 31 - 1, 2 ** 31 - 1];
-    const plan = await makeTrainPlan(folder, dataset, { model: { ...modelPlan.model, embedding: 4096, bottom: [16, 4096], tables } });
+    const plan = await makeTrainPlan(folder, dataset, {
+      model: { ...modelPlan.model, embedding: 4096, bottom: [16, 4096], tables: [2 ** 24, 512] },
+    });
     const code = await train(dataset, plan).then(
       () => 'trained',
       (error) => error.code,

@@ -1,17 +1,20 @@
-import { existsSync } from 'node:fs';
 import { getEventListeners } from 'node:events';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { evaluate, rocAuc } from './evaluator.js';
 import { endless, expectError, makeDataset, makeEvalPlan, makeTrainPlan, temporaryFolder } from './fixture.test.helper.js';
 import { modelHeader } from './models.js';
+import { setComputeThreads } from './threads.js';
 import { train } from './trainer.js';
 import type { TrainProgress } from './types.js';
 
 const folder = temporaryFolder();
 const dataset = await makeDataset(folder, 20_000);
 const plan = await makeTrainPlan(folder, dataset);
+// Tests share the machine with others, and a model so small gains nothing from a second thread.
+setComputeThreads(1);
 
 test('a model is trained, written and evaluated', async () => {
   const result = await train(dataset, { ...plan, epochs: 2 });
@@ -23,10 +26,17 @@ test('a model is trained, written and evaluated', async () => {
   assert.is(header.metadata.made, 'by a test');
   assert.ok(header.tensors.some((tensor) => tensor.shape.join() === '512,8'));
 
-  const windows = [{ first: 0, end: 15_000 }, { first: 15_000, end: 20_000 }, { first: 5, end: 5 }];
+  const windows = [
+    { first: 0, end: 15_000 },
+    { first: 15_000, end: 20_000 },
+    { first: 5, end: 5 },
+  ];
   const done: number[] = [];
   const metrics = await evaluate(dataset, makeEvalPlan(plan.output, windows), { onProgress: (n) => done.push(n) });
-  assert.equal(metrics.map((m) => m.samples), [15_000, 5000, 0]);
+  assert.equal(
+    metrics.map((m) => m.samples),
+    [15_000, 5000, 0],
+  );
   assert.is(done.at(-1), 3);
   assert.ok((metrics[0]?.auc ?? 0) > 0.9, `AUC ${metrics[0]?.auc}`);
   assert.ok((metrics[1]?.accuracy ?? 0) > 0.8);
@@ -58,6 +68,7 @@ async function largestGapMs(work: () => Promise<unknown>): Promise<{ gap: number
 }
 
 test('the event loop stays responsive while a model trains, and progress comes at most 20 times a second', async () => {
+  setComputeThreads(0);
   const progress: TrainProgress[] = [];
   const started = performance.now();
   const { gap, ticks } = await largestGapMs(() =>
@@ -66,6 +77,7 @@ test('the event loop stays responsive while a model trains, and progress comes a
     ),
   );
   const seconds = (performance.now() - started) / 1000;
+  setComputeThreads(1);
   assert.ok(ticks >= 20, `${ticks} ticks`);
   assert.ok(gap < 50, `a 10 ms timer was ${gap.toFixed(1)} ms late`);
   assert.ok(progress.length >= 3 && progress.length <= 20 * seconds + 2, `${progress.length} events in ${seconds} s`);
@@ -78,7 +90,11 @@ test('aborting stops a training and leaves no file and no listener', async () =>
   const controller = new AbortController();
   const output = path.join(folder, 'aborted.safetensors');
   const reason = new Error('enough');
-  const training = train(dataset, { ...plan, output, epochs: endless }, { signal: controller.signal, onProgress: () => controller.abort(reason) });
+  const training = train(
+    dataset,
+    { ...plan, output, epochs: endless },
+    { signal: controller.signal, onProgress: () => controller.abort(reason) },
+  );
   const error = await expectError('E_ABORTED', () => training);
   assert.is(error.cause, reason);
   assert.not.ok(existsSync(output));
@@ -128,6 +144,9 @@ test('ROC AUC: hand-checked, with ties, and null for one class', () => {
   assert.is(rocAuc(Float32Array.of(1, 2), Float32Array.of(1, 1)), null);
 });
 
-test.after(() => dataset.close());
+test.after(() => {
+  dataset.close();
+  setComputeThreads(0);
+});
 
 test.run();

@@ -34,7 +34,9 @@ test('sets that cannot be are refused', async () => {
   const folder = temporaryFolder();
   await expectError('E_ARGUMENT', () => freezeTrainset(folder, { first: 5, end: 5 }, 10));
   await expectError('E_ARGUMENT', () => freezeTrainset(folder, { keys: BigUint64Array.of(10n), weights: null }, 10));
-  await expectError('E_NOT_FINITE', () => freezeTrainset(folder, { keys: BigUint64Array.of(1n), weights: Float32Array.of(Number.NaN) }, 10));
+  await expectError('E_NOT_FINITE', () =>
+    freezeTrainset(folder, { keys: BigUint64Array.of(1n), weights: Float32Array.of(Number.NaN) }, 10),
+  );
   await expectError('E_NOT_FOUND', () => readTrainset(folder, 'a'.repeat(32)));
 });
 

@@ -1,7 +1,6 @@
 #include "modelstore/safetensors.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +11,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace sluice {
 
@@ -88,42 +88,11 @@ std::ifstream open_file(const std::string& path) {
   return file;
 }
 
-/// Removes the temporary file unless it was renamed into place.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& target) : target_(target), path_(target + ".tmp" + std::to_string(getpid())) {
-    file_ = std::fopen(path_.c_str(), "wb");
-    if (file_ == nullptr) throw_errno(errno, "write model " + path_);
-  }
-  ~TemporaryFile() {
-    if (file_ != nullptr) std::fclose(file_);
-    if (!done_) unlink(path_.c_str());
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  void write(const void* data, size_t bytes) {
-    if (bytes > 0 && std::fwrite(data, 1, bytes, file_) != bytes) throw_errno(errno, "write model " + target_);
-  }
-  void commit() {
-    if (std::fflush(file_) != 0 || fsync(fileno(file_)) != 0) throw_errno(errno, "write model " + target_);
-    std::FILE* file = file_;
-    file_ = nullptr;
-    if (std::fclose(file) != 0) throw_errno(errno, "write model " + target_);
-    if (std::rename(path_.c_str(), target_.c_str()) != 0) throw_errno(errno, "write model " + target_);
-    done_ = true;
-  }
-
- private:
-  std::string target_, path_;
-  std::FILE* file_ = nullptr;
-  bool done_ = false;
-};
-
 }  // namespace
 
 void save_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors, const Metadata& metadata) {
   const std::string header = header_json(tensors, metadata);
-  TemporaryFile file(path);
+  AtomicFile file(path);
   const uint64_t length = header.size();  // little-endian, as every machine that we build for
   file.write(&length, sizeof length);
   file.write(header.data(), header.size());

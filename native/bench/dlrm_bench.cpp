@@ -1,0 +1,231 @@
+// Times DLRM training in NVIDIA's small shape for scripts/bench/train.mjs, which runs scripts/bench/dlrm_torch.py beside
+// it. Reads one command a line, answers each with one line of JSON:
+//   export            write weights.bin (parameters in order) and batches.bin for the peer; reload both
+//   run N             N optimizer steps on the next batches -> {"seconds":[…],"losses":[…]}
+//   gemm              rate of the step's own matrix products alone -> {"gflops":…}
+//   memory N          N steps on batches in memory -> {"samplesPerSecond":…}
+//   disk N            the same N batches from a dataset on disk, page cache dropped -> {"samplesPerSecond":…}
+// Arguments: <folder> <fp32|bf16> <threads> <rows per table>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "train/compute.h"
+#include "train/train.h"
+
+namespace {
+
+using namespace sluice;
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kBatch = 2048;
+constexpr size_t kDense = 13;
+constexpr size_t kTables = 26;
+constexpr size_t kBatches = 100;
+constexpr float kLearningRate = 0.1F;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+struct HostBatch {
+  std::vector<float> dense, labels;
+  std::vector<int32_t> categorical;
+  Batch view() const { return {labels.size(), dense.data(), categorical.data(), labels.data(), nullptr}; }
+};
+
+class Bench {
+ public:
+  Bench(std::string folder, Precision precision, uint64_t rows) : folder_(std::move(folder)), rows_(rows) {
+    spec_.dense = kDense;
+    spec_.tables.assign(kTables, rows);
+    spec_.embedding = 128;
+    spec_.bottom = {512, 256, 128};
+    spec_.top = {1024, 1024, 512, 256, 1};
+    options_.precision = precision;
+    options_.dense_optimizer.lr = options_.embedding_optimizer.lr = kLearningRate;
+    make_batches();
+    model_ = make_dlrm(spec_, options_);
+  }
+
+  void export_files() {
+    std::ofstream weights(folder_ + "/weights.bin", std::ios::binary);
+    for (const NamedTensor& tensor : model_->parameters()) {
+      size_t n = 1;
+      for (int64_t d : tensor.shape) n *= static_cast<size_t>(d);
+      weights.write(reinterpret_cast<const char*>(tensor.data), static_cast<std::streamsize>(n * sizeof(float)));
+    }
+    std::ofstream batches(folder_ + "/batches.bin", std::ios::binary);
+    for (const HostBatch& batch : batches_) {
+      batches.write(reinterpret_cast<const char*>(batch.dense.data()), static_cast<std::streamsize>(batch.dense.size() * 4));
+      batches.write(reinterpret_cast<const char*>(batch.categorical.data()), static_cast<std::streamsize>(batch.categorical.size() * 4));
+      batches.write(reinterpret_cast<const char*>(batch.labels.data()), static_cast<std::streamsize>(batch.labels.size() * 4));
+    }
+    std::puts(weights.good() && batches.good() ? "{}" : "{\"error\":\"could not write\"}");
+  }
+
+  void run(size_t n) {
+    std::string seconds, losses;
+    for (size_t i = 0; i < n; ++i) {
+      const auto start = Clock::now();
+      const double loss = model_->step(batches_[next_++ % kBatches].view());
+      append(seconds, seconds_since(start));
+      append(losses, loss);
+    }
+    std::printf("{\"seconds\":[%s],\"losses\":[%s]}\n", seconds.c_str(), losses.c_str());
+  }
+
+  /// Forward, input-gradient and weight-gradient products of all layers, as the step runs them.
+  void gemm_rate() {
+    const std::vector<std::pair<size_t, size_t>> layers{{13, 512}, {512, 256}, {256, 128}, {479, 1024}, {1024, 1024}, {1024, 512}, {512, 256}, {256, 1}};
+    std::vector<float> x(kBatch * 1024, 0.5F), y(kBatch * 1024, 0.5F), w(1024 * 1024, 0.5F), out(kBatch * 1024);
+    double flops = 0.0;
+    const auto start = Clock::now();
+    for (const auto& [in, width] : layers) {
+      const Matrix input{x.data(), kBatch, in, in}, weight{w.data(), width, in, in}, grad{y.data(), kBatch, width, width};
+      gemm(input, weight.t(), out.data(), width);
+      gemm(grad.t(), input, out.data(), in);
+      const bool first = in == kDense;
+      if (!first) gemm(grad, weight, out.data(), in);
+      flops += 2.0 * kBatch * static_cast<double>(in * width) * (first ? 2 : 3);
+    }
+    std::printf("{\"gflops\":%.2f}\n", flops / seconds_since(start) / 1e9);
+  }
+
+  void memory(size_t n) {
+    const auto start = Clock::now();
+    for (size_t i = 0; i < n; ++i) model_->step(batches_[i % kBatches].view());
+    std::printf("{\"samplesPerSecond\":%.1f}\n", static_cast<double>(n * kBatch) / seconds_since(start));
+  }
+
+  void disk(size_t n) {
+    const auto data = stored();
+    std::filesystem::create_directories(folder_ + "/trainsets");
+    Selection selection;
+    selection.end = selection.count = std::min(n, kBatches) * kBatch;
+    const std::string id = freeze(folder_ + "/trainsets", selection, data->size());
+    drop_page_cache();
+    const auto set = TrainSet::open(folder_ + "/trainsets", id);
+    Features features;
+    for (uint32_t i = 0; i < kDense; ++i) features.dense.push_back({DenseOp::kValue, i, 0.0F, 1.0F});
+    for (uint32_t i = 0; i < kTables; ++i) features.categorical.push_back({CategoricalOp::kColumn, kDense + i, 0, static_cast<uint32_t>(rows_)});
+    Loader loader(data, *set, features, {static_cast<uint32_t>(kBatch), 1, Shuffle::kGlobal, 1, 1, 4});
+    const auto start = Clock::now();
+    size_t samples = 0;
+    while (const Batch* batch = loader.next()) {
+      model_->step(*batch);
+      samples += batch->rows;
+    }
+    std::printf("{\"samplesPerSecond\":%.1f}\n", static_cast<double>(samples) / seconds_since(start));
+  }
+
+ private:
+  static void append(std::string& list, double value) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%s%.9g", list.empty() ? "" : ",", value);
+    list += text;
+  }
+
+  void make_batches() {
+    Rng rng(7);
+    batches_.resize(kBatches);
+    for (HostBatch& batch : batches_) {
+      batch.dense.resize(kBatch * kDense);
+      batch.categorical.resize(kBatch * kTables);
+      batch.labels.resize(kBatch);
+      for (float& x : batch.dense) x = static_cast<float>(rng.normal());
+      for (int32_t& x : batch.categorical) x = static_cast<int32_t>(rng.below(rows_));
+      for (float& x : batch.labels) x = static_cast<float>(rng.below(2));
+    }
+  }
+
+  std::shared_ptr<Snapshot> stored() {
+    const std::string path = folder_ + "/dataset";
+    if (!std::filesystem::exists(path)) {
+      Schema schema;
+      for (size_t i = 0; i < kDense; ++i) schema.columns.push_back({"d" + std::to_string(i), ColumnType::kF32});
+      for (size_t i = 0; i < kTables; ++i) schema.columns.push_back({"c" + std::to_string(i), ColumnType::kCategory});
+      const auto dataset = Dataset::create(path, schema);
+      const std::vector<int64_t> timestamps(kBatch, 0);
+      for (const HostBatch& batch : batches_) {
+        std::vector<float> dense(batch.dense.size());  // [kDense, kBatch]
+        for (size_t d = 0; d < kDense; ++d) {
+          for (size_t i = 0; i < kBatch; ++i) dense[d * kBatch + i] = batch.dense[i * kDense + d];
+        }
+        AppendBatch rows;
+        rows.rows = kBatch;
+        rows.timestamps = timestamps.data();
+        rows.labels = batch.labels.data();
+        for (size_t d = 0; d < kDense; ++d) rows.columns.push_back(dense.data() + d * kBatch);
+        for (size_t t = 0; t < kTables; ++t) rows.columns.push_back(batch.categorical.data() + t * kBatch);
+        dataset->append(rows);
+      }
+      dataset->close();
+    }
+    dataset_ = Dataset::open(path, true);
+    return dataset_->snapshot();
+  }
+
+  void drop_page_cache() const {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ + "/dataset/segments")) {
+      const int file = open(entry.path().c_str(), O_RDONLY);
+      if (file >= 0) {
+        posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+        close(file);
+      }
+    }
+  }
+
+  std::string folder_;
+  uint64_t rows_;
+  DlrmSpec spec_;
+  ModelOptions options_;
+  std::vector<HostBatch> batches_;
+  std::unique_ptr<Model> model_;
+  std::shared_ptr<Dataset> dataset_;
+  size_t next_ = 0;
+};
+
+int serve(char** argv) {
+  set_compute_threads(std::stoi(argv[3]));
+  Bench bench(argv[1], std::strcmp(argv[2], "bf16") == 0 ? Precision::kBf16 : Precision::kFp32, std::stoull(argv[4]));
+  std::puts("{\"ready\":true}");
+  std::fflush(stdout);
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    std::string command;
+    size_t n = 1;
+    words >> command >> n;
+    if (command == "export") bench.export_files();
+    if (command == "run") bench.run(n);
+    if (command == "gemm") bench.gemm_rate();
+    if (command == "memory") bench.memory(n);
+    if (command == "disk") bench.disk(n);
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 5) {
+    std::fprintf(stderr, "usage: dlrm_bench <folder> <fp32|bf16> <threads> <rows per table>\n");
+    return 2;
+  }
+  try {
+    return serve(argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "dlrm_bench: %s\n", error.what());
+    return 1;
+  }
+}

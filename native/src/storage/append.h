@@ -1,0 +1,16 @@
+// The checks of a batch and its records in row-major form.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "storage/dataset.h"
+
+namespace sluice {
+
+/// E_ARGUMENT, E_NOT_FINITE or E_LABEL_RANGE with column, row in the batch and value.
+void check_batch(const AppendBatch& batch, const Schema& schema);
+
+/// records [rows, columns], 4 bytes each, of rows [first, first + rows) of the batch.
+void interleave(const AppendBatch& batch, uint64_t first, uint64_t rows, std::vector<uint32_t>& records);
+
+}  // namespace sluice

@@ -1,0 +1,233 @@
+#include "storage/dataset.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+
+#include "base/crc32c.h"
+#include "base/error.h"
+#include "storage/append.h"
+#include "storage/store.h"
+
+namespace sluice {
+
+namespace {
+
+constexpr uint64_t kWriteRows = kChunkRows;  // records are interleaved and written chunk by chunk
+constexpr uint64_t kMaxBatchRows = uint64_t{1} << 28;
+
+std::string index_folder(const std::string& path) { return path + "/index"; }
+
+/// The right to write: an exclusive lock on a file of the dataset, held until the descriptor is closed.
+File lock_for_writing(const std::string& path) {
+  File file(path + "/writer.lock", O_RDWR | O_CREAT);
+  if (flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) throw Error(code::kLocked, "dataset " + path + " is open for writing already, here or in another process");
+    throw_errno(errno, "lock " + file.path());
+  }
+  return file;
+}
+
+std::shared_ptr<Store> open_store(const std::string& path, bool create, const Schema* schema) {
+  static std::mutex opening;  // LMDB forbids opening tables from two transactions at once
+  const std::lock_guard lock(opening);
+  auto store = std::make_shared<Store>();
+  store->path = path;
+  store->env = Env::open(index_folder(path), create);
+  if (create && store->env->read_only()) throw Error(code::kReadOnly, "dataset " + path + ": the folder cannot be written");
+  Txn txn(*store->env, !create);
+  store->tables = std::make_unique<Tables>(txn, create);
+  const auto text = store->tables->meta.get(txn, "schema");
+  if (create) {
+    if (text) throw Error(code::kExists, path + " holds a dataset already");
+    store->tables->meta.put(txn, "schema", schema_text(*schema));
+    store->schema = *schema;
+  } else {
+    if (!text) throw Error(code::kCorrupt, path + " is damaged: its schema is missing");
+    store->schema = parse_schema(*text, path);
+  }
+  txn.commit();
+  if (create) store->env->extend_file();
+  store->segments = std::make_unique<Segments>(path + "/segments", store->schema.record_bytes());
+  return store;
+}
+
+class DatasetImpl final : public Dataset {
+ public:
+  DatasetImpl(std::shared_ptr<Store> store, File lock)
+      : schema_(store->schema), path_(store->path), open_(std::move(store)), lock_(std::move(lock)) {}
+
+  const Schema& schema() const override { return schema_; }
+  const std::string& path() const override { return path_; }
+
+  uint64_t size() const override {
+    const auto store = use();
+    const Txn txn(*store->env, true);
+    return store->extent(txn).size;
+  }
+
+  uint64_t append(const AppendBatch& batch) override {
+    const std::lock_guard lock(writing_);
+    const auto store = use_for_writing();
+    if (batch.rows > kMaxBatchRows) throw Error(code::kArgument, "batch: at most " + std::to_string(kMaxBatchRows) + " rows, got " + std::to_string(batch.rows));
+    check_batch(batch, store->schema);
+    Txn txn(*store->env, false);
+    Extent extent = store->extent(txn);
+    const uint64_t first = extent.size;
+    write_payload(*store, txn, batch, first);
+    write_column(*store, txn, IndexColumn::kTimestamp, batch.timestamps, first, batch.rows);
+    write_column(*store, txn, IndexColumn::kLabel, batch.labels, first, batch.rows);
+    for (const auto& [key, value] : batch.state) put_state(*store, txn, key, value);
+    if (batch.rows > 0) {
+      const bool follows = first == 0 || batch.timestamps[0] >= extent.last_timestamp;
+      extent.sorted = extent.sorted && follows && std::is_sorted(batch.timestamps, batch.timestamps + batch.rows);
+      extent.last_timestamp = batch.timestamps[batch.rows - 1];
+      extent.size += batch.rows;
+    }
+    store->put_extent(txn, extent);
+    txn.commit();
+    store->env->extend_file();
+    return first;
+  }
+
+  std::optional<std::string> state(const std::string& key) const override {
+    check_key(key);
+    const auto store = use();
+    const Txn txn(*store->env, true);
+    const auto value = store->tables->state.get(txn, key);
+    return value ? std::optional<std::string>(*value) : std::nullopt;
+  }
+
+  void set_state(const std::string& key, const std::string& value) override {
+    const std::lock_guard lock(writing_);
+    const auto store = use_for_writing();
+    Txn txn(*store->env, false);
+    put_state(*store, txn, key, value);
+    txn.commit();
+    store->env->extend_file();
+  }
+
+  std::shared_ptr<Snapshot> snapshot() override { return open_snapshot(use()); }
+
+  void close() override {
+    const std::lock_guard writing(writing_);
+    const std::lock_guard lock(mutex_);
+    open_.reset();
+    lock_ = File();
+  }
+
+ private:
+  /// The store while the dataset is open; the caller's copy keeps it alive through its own work.
+  std::shared_ptr<Store> use() const {
+    const std::lock_guard lock(mutex_);
+    if (!open_) throw Error(code::kClosed, "dataset " + path_ + " is closed");
+    return open_;
+  }
+
+  std::shared_ptr<Store> use_for_writing() const {
+    auto store = use();
+    if (!lock_.is_open()) throw Error(code::kReadOnly, "dataset " + store->path + " was opened for reading");
+    return store;
+  }
+
+  static void check_key(const std::string& key) {
+    if (key.empty() || key.size() > 500) throw Error(code::kArgument, "state key: expected 1 to 500 bytes, got " + std::to_string(key.size()));
+  }
+
+  static void put_state(const Store& store, const Txn& txn, const std::string& key, const std::string& value) {
+    check_key(key);
+    store.tables->state.put(txn, key, value);
+  }
+
+  /// Writes the rows of one index column, chunk by chunk; a chunk that was begun is written anew with the rows added.
+  template <typename T>
+  static void write_column(const Store& store, const Txn& txn, IndexColumn column, const T* values, uint64_t first, uint64_t rows) {
+    std::vector<uint8_t> begun;
+    for (uint64_t done = 0; done < rows;) {
+      const uint64_t chunk = (first + done) / kChunkRows;
+      const uint64_t before = (first + done) % kChunkRows;
+      const uint64_t added = std::min(rows - done, kChunkRows - before);
+      const Table& table = store.tables->of(column);
+      uint32_t crc = 0;
+      if (before > 0) {
+        const auto old = table.get(txn, chunk);
+        const std::string name = store.path + ": chunk " + std::to_string(chunk) + " of " + column_name(column);
+        if (!old) throw Error(code::kCorrupt, name + " is missing");
+        const ChunkView view = parse_chunk(*old, sizeof(T), name);
+        if (view.header->rows != before) throw Error(code::kCorrupt, name + " is damaged: it has " + std::to_string(view.header->rows) + " rows instead of " + std::to_string(before));
+        check_chunk(view, name);
+        crc = view.header->crc;
+        begun.assign(view.rows, view.rows + before * sizeof(T));
+      }
+      const size_t bytes = chunk_bytes(before + added, sizeof(T));
+      auto* place = static_cast<uint8_t*>(table.reserve(txn, chunk, bytes));
+      uint8_t* data = place + sizeof(ChunkHeader);
+      const size_t used = (before + added) * sizeof(T);
+      if (before > 0) std::memcpy(data, begun.data(), begun.size());
+      std::memcpy(data + before * sizeof(T), values + done, added * sizeof(T));
+      std::memset(data + used, 0, bytes - sizeof(ChunkHeader) - used);
+      crc = crc32c(values + done, added * sizeof(T), crc);
+      const ChunkHeader header{kChunkMagic, crc, static_cast<uint32_t>(before + added), sizeof(T)};
+      std::memcpy(place, &header, sizeof header);
+      done += added;
+    }
+  }
+
+  /// Records to the segments first, durably; then the checksum of each chunk's records into the transaction.
+  static void write_payload(const Store& store, const Txn& txn, const AppendBatch& batch, uint64_t first) {
+    const size_t width = store.schema.record_bytes();
+    if (width == 0) return;
+    if (batch.rows > 0) make_folders(store.path + "/segments");
+    std::vector<uint32_t> records;
+    for (uint64_t done = 0; done < batch.rows;) {
+      const uint64_t chunk = (first + done) / kChunkRows;
+      const uint64_t before = (first + done) % kChunkRows;
+      const uint64_t rows = std::min(batch.rows - done, kWriteRows - before);
+      interleave(batch, done, rows, records);
+      store.segments->write(first + done, rows, reinterpret_cast<const uint8_t*>(records.data()));
+      ChunkHeader header{kChunkMagic, 0, 0, static_cast<uint32_t>(width)};
+      if (before > 0) {
+        const auto old = store.tables->payload.get(txn, chunk);
+        if (!old || old->size() != sizeof header) throw Error(code::kCorrupt, store.path + ": the checksum of chunk " + std::to_string(chunk) + " is missing");
+        std::memcpy(&header, old->data(), sizeof header);
+      }
+      header.crc = crc32c(records.data(), rows * width, header.crc);
+      header.rows = static_cast<uint32_t>(before + rows);
+      store.tables->payload.put(txn, chunk, std::string_view(reinterpret_cast<const char*>(&header), sizeof header));
+      done += rows;
+    }
+    store.segments->sync(first, batch.rows);
+  }
+
+  Schema schema_;
+  std::string path_;
+  std::shared_ptr<Store> open_;
+  File lock_;
+  mutable std::mutex mutex_;
+  std::mutex writing_;
+};
+
+}  // namespace
+
+std::shared_ptr<Dataset> Dataset::create(const std::string& path, const Schema& schema) {
+  check_schema(schema);
+  make_folders(path);
+  File lock = lock_for_writing(path);
+  return std::make_shared<DatasetImpl>(open_store(path, true, &schema), std::move(lock));
+}
+
+std::shared_ptr<Dataset> Dataset::open(const std::string& path, bool read_only) {
+  if (!std::filesystem::exists(index_folder(path) + "/data.mdb")) throw Error(code::kNotFound, path + " holds no dataset");
+  File lock = read_only ? File() : lock_for_writing(path);
+  auto store = open_store(path, false, nullptr);
+  if (!read_only && store->env->read_only()) throw Error(code::kReadOnly, "dataset " + path + ": the folder cannot be written");
+  return std::make_shared<DatasetImpl>(std::move(store), std::move(lock));
+}
+
+}  // namespace sluice

@@ -1,0 +1,217 @@
+#include "storage/lmdb_env.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <mutex>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace sluice {
+
+namespace {
+
+constexpr size_t kMapBytes = size_t{1} << 40;  // address space, not memory
+constexpr unsigned kMaxReaders = 1024;
+constexpr unsigned kMaxTables = 16;
+
+// LMDB 0.9's file format, as far as it is needed to know that the file is whole (lmdb.h, mdb.c: MDB_page, MDB_meta).
+constexpr uint32_t kMagic = 0xBEEFC0DE;
+constexpr uint32_t kVersion = 1;
+constexpr size_t kPageHeader = 16;
+constexpr size_t kMetaBytes = 136;
+constexpr uint16_t kOverflowPage = 0x04;
+
+struct Meta {
+  uint32_t page_bytes = 0;
+  uint64_t last_page = 0;
+  uint64_t txn = 0;
+};
+
+template <typename T>
+T field(const uint8_t* meta, size_t offset) {
+  T value;
+  std::memcpy(&value, meta + offset, sizeof value);
+  return value;
+}
+
+[[noreturn]] void corrupt(const std::string& path, const std::string& what) {
+  throw Error(code::kCorrupt, path + " is damaged: " + what);
+}
+
+Meta read_meta(const File& file, uint64_t offset) {
+  uint8_t bytes[kMetaBytes];
+  if (file.size() < offset + kPageHeader + kMetaBytes) corrupt(file.path(), "it is too short to hold LMDB's meta pages");
+  file.read_at(offset + kPageHeader, bytes, sizeof bytes);
+  if (field<uint32_t>(bytes, 0) != kMagic) corrupt(file.path(), "a meta page lacks LMDB's mark");
+  if (field<uint32_t>(bytes, 4) != kVersion) corrupt(file.path(), "its format is not that of LMDB 0.9");
+  return {field<uint32_t>(bytes, 24), field<uint64_t>(bytes, 120), field<uint64_t>(bytes, 128)};
+}
+
+Meta newest_meta(const File& file) {
+  const Meta first = read_meta(file, 0);
+  const bool power_of_two = (first.page_bytes & (first.page_bytes - 1)) == 0;
+  if (first.page_bytes < 512 || first.page_bytes > 65536 || !power_of_two) corrupt(file.path(), "impossible page size " + std::to_string(first.page_bytes));
+  const Meta second = read_meta(file, first.page_bytes);
+  return second.txn > first.txn ? second : first;
+}
+
+void check_file(const std::string& path) {
+  const File file(path, O_RDONLY);
+  const Meta meta = newest_meta(file);
+  const uint64_t needed = (meta.last_page + 1) * meta.page_bytes;
+  if (meta.last_page > kMapBytes / meta.page_bytes || file.size() < needed) {
+    corrupt(path, "it has " + std::to_string(file.size()) + " bytes, its meta page tells of " + std::to_string(needed));
+  }
+}
+
+std::mutex& registry_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+std::map<std::string, std::weak_ptr<Env>>& registry() {
+  static std::map<std::string, std::weak_ptr<Env>> environments;
+  return environments;
+}
+
+/// Opens the environment; falls back to reading without a lock file where the folder cannot be written.
+std::pair<MDB_env*, bool> open_env(const std::string& folder) {
+  for (const bool read_only : {false, true}) {
+    MDB_env* env = nullptr;
+    check_lmdb(mdb_env_create(&env), "create environment");
+    mdb_env_set_mapsize(env, kMapBytes);
+    mdb_env_set_maxreaders(env, kMaxReaders);
+    mdb_env_set_maxdbs(env, kMaxTables);
+    const unsigned flags = MDB_NOTLS | (read_only ? MDB_RDONLY | MDB_NOLOCK : 0U);
+    const int rc = mdb_env_open(env, folder.c_str(), flags, 0644);
+    if (rc == 0) return {env, read_only};
+    mdb_env_close(env);
+    const bool refused = rc == EACCES || rc == EROFS || rc == EPERM;
+    if (!refused || read_only) check_lmdb(rc, "open " + folder);
+  }
+  throw Error(code::kInternal, "unreachable");
+}
+
+}  // namespace
+
+void check_lmdb(int rc, const std::string& what) {
+  if (rc == 0) return;
+  if (rc > 0) throw_errno(rc, what);
+  const std::string message = what + ": " + mdb_strerror(rc);
+  switch (rc) {
+    case MDB_MAP_FULL: throw Error(code::kNoSpace, message);
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_PANIC:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH: throw Error(code::kCorrupt, message);
+    case MDB_NOTFOUND: throw Error(code::kNotFound, message);
+    default: throw Error(code::kIo, message);
+  }
+}
+
+std::shared_ptr<Env> Env::open(const std::string& folder, bool create) {
+  const std::lock_guard lock(registry_mutex());
+  const std::string data = folder + "/data.mdb";
+  if (!std::filesystem::exists(data)) {
+    if (!create) throw Error(code::kNotFound, folder + " holds no dataset");
+    make_folders(folder);
+  }
+  const std::string name = std::filesystem::canonical(folder).string();
+  std::weak_ptr<Env>& entry = registry()[name];
+  if (std::shared_ptr<Env> shared = entry.lock()) return shared;
+  if (std::filesystem::exists(data) && std::filesystem::file_size(data) > 0) check_file(data);
+  const auto [raw, read_only] = open_env(folder);
+  int dead = 0;
+  if (!read_only) mdb_reader_check(raw, &dead);
+  std::shared_ptr<Env> env(new Env(folder, raw, read_only));
+  entry = env;
+  return env;
+}
+
+Env::~Env() {
+  const std::lock_guard lock(registry_mutex());
+  mdb_env_close(env_);
+}
+
+int Env::fd() const {
+  int fd = -1;
+  check_lmdb(mdb_env_get_fd(env_, &fd), "read " + folder_);
+  return fd;
+}
+
+uint64_t Env::file_offset(const void* value) const {
+  const uint8_t* page = static_cast<const uint8_t*>(value) - kPageHeader;
+  MDB_stat stat{};
+  check_lmdb(mdb_env_stat(env_, &stat), "read " + folder_);
+  const auto flags = field<uint16_t>(page, 10);
+  if ((flags & kOverflowPage) == 0) throw Error(code::kCorrupt, folder_ + ": a chunk does not lie in pages of its own");
+  return field<uint64_t>(page, 0) * stat.ms_psize + kPageHeader;
+}
+
+void Env::extend_file() const {
+  const File file(folder_ + "/data.mdb", O_RDWR);
+  const Meta meta = newest_meta(file);
+  const uint64_t needed = (meta.last_page + 1) * meta.page_bytes;
+  if (file.size() < needed && ftruncate(file.fd(), static_cast<off_t>(needed)) != 0) throw_errno(errno, "extend " + file.path());
+}
+
+Txn::Txn(const Env& env, bool read_only) : env_(env) {
+  check_lmdb(mdb_txn_begin(env.raw(), nullptr, read_only ? MDB_RDONLY : 0, &txn_), (read_only ? "read " : "write ") + env.folder());
+}
+
+Txn::~Txn() {
+  if (txn_ != nullptr) mdb_txn_abort(txn_);
+}
+
+void Txn::commit() {
+  MDB_txn* txn = txn_;
+  txn_ = nullptr;
+  check_lmdb(mdb_txn_commit(txn), "write " + env_.folder());
+}
+
+Table::Table(const Txn& txn, const char* name, Keys keys, bool create) : name_(name) {
+  const unsigned flags = (keys == Keys::kInteger ? MDB_INTEGERKEY : 0U) | (create ? MDB_CREATE : 0U);
+  const int rc = mdb_dbi_open(txn.raw(), name, flags, &dbi_);
+  if (rc == MDB_NOTFOUND) throw Error(code::kCorrupt, std::string("the index lacks its table '") + name + "'");
+  check_lmdb(rc, "open table " + name_);
+}
+
+namespace {
+MDB_val as_value(const void* data, size_t bytes) { return {bytes, const_cast<void*>(data)}; }
+}  // namespace
+
+std::optional<std::string_view> Table::find(const Txn& txn, MDB_val key) const {
+  MDB_val value{};
+  const int rc = mdb_get(txn.raw(), dbi_, &key, &value);
+  if (rc == MDB_NOTFOUND) return std::nullopt;
+  check_lmdb(rc, "read table " + name_);
+  return std::string_view(static_cast<const char*>(value.mv_data), value.mv_size);
+}
+
+std::optional<std::string_view> Table::get(const Txn& txn, uint64_t key) const { return find(txn, as_value(&key, sizeof key)); }
+std::optional<std::string_view> Table::get(const Txn& txn, std::string_view key) const { return find(txn, as_value(key.data(), key.size())); }
+
+void Table::put(const Txn& txn, uint64_t key, std::string_view value) const { std::memcpy(reserve(txn, key, value.size()), value.data(), value.size()); }
+
+void Table::put(const Txn& txn, std::string_view key, std::string_view value) const {
+  MDB_val k = as_value(key.data(), key.size());
+  MDB_val v = as_value(value.data(), value.size());
+  check_lmdb(mdb_put(txn.raw(), dbi_, &k, &v, 0), "write table " + name_);
+}
+
+void* Table::reserve(const Txn& txn, uint64_t key, size_t bytes) const {
+  MDB_val k = as_value(&key, sizeof key);
+  MDB_val v{bytes, nullptr};
+  check_lmdb(mdb_put(txn.raw(), dbi_, &k, &v, MDB_RESERVE), "write table " + name_);
+  return v.mv_data;
+}
+
+}  // namespace sluice

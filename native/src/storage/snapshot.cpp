@@ -1,0 +1,186 @@
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <mutex>
+
+#include "base/crc32c.h"
+#include "base/error.h"
+#include "storage/store.h"
+
+namespace sluice {
+
+namespace {
+
+constexpr size_t kKeptBytes = size_t{64} << 20;  // of a scan's last chunks that stay mapped in
+
+/// Lets go of the pages that a scan has left behind: their contents stay in the page cache, but no longer count as this
+/// process's memory. A pointer into them stays valid.
+class ScanTrail {
+ public:
+  void add(const uint8_t* data, size_t bytes) {
+    if (!trail_.empty() && trail_.back().first == data) return;
+    trail_.emplace_back(data, bytes);
+    kept_ += bytes;
+    while (kept_ > kKeptBytes && trail_.size() > 1) {
+      const auto [old, size] = trail_.front();
+      trail_.pop_front();
+      kept_ -= size;
+      static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+      const uintptr_t begin = (reinterpret_cast<uintptr_t>(old) + page - 1) & ~(page - 1);
+      const uintptr_t end = (reinterpret_cast<uintptr_t>(old) + size) & ~(page - 1);
+      if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    }
+  }
+
+ private:
+  std::deque<std::pair<const uint8_t*, size_t>> trail_;
+  size_t kept_ = 0;
+};
+
+class SnapshotImpl final : public Snapshot {
+ public:
+  explicit SnapshotImpl(std::shared_ptr<Store> store) : store_(std::move(store)), txn_(*store_->env, true), extent_(store_->extent(txn_)) {
+    const size_t chunks = (extent_.size + kChunkRows - 1) / kChunkRows;
+    verified_[0] = store_->verified_timestamps.counters(chunks);
+    verified_[1] = store_->verified_labels.counters(chunks);
+    verified_payload_ = store_->verified_payload.counters(chunks);
+    segments_ = store_->segments->map(extent_.size);
+    for (auto& column : gathered_) column = std::vector<std::atomic<const uint8_t*>>(chunks);
+    payload_ready_ = std::vector<std::atomic<bool>>(chunks);
+  }
+
+  uint64_t size() const override { return extent_.size; }
+  const Schema& schema() const override { return store_->schema; }
+  bool sorted_by_time() const override { return extent_.sorted; }
+
+  ColumnSpan span(IndexColumn column, uint64_t first, uint64_t rows) const override {
+    if (first > extent_.size || rows > extent_.size - first) {
+      throw Error(code::kArgument, "rows " + std::to_string(first) + " to " + std::to_string(first + rows) + " do not lie in a dataset of " + std::to_string(extent_.size));
+    }
+    if (rows == 0) return {};
+    const uint64_t chunk = first / kChunkRows;
+    const uint64_t at = first % kChunkRows;
+    const size_t width = column_width(column);
+    const std::lock_guard lock(mutex_);
+    const uint8_t* base = chunk_rows(column, chunk);
+    trails_[column == IndexColumn::kTimestamp ? 0 : 1].add(base, rows_of(chunk) * width);
+    ColumnSpan result;
+    result.data = base + at * width;
+    result.first = first;
+    result.rows = std::min(rows, rows_of(chunk) - at);
+    result.fd = store_->env->fd();
+    result.file_offset = store_->env->file_offset(base - sizeof(ChunkHeader)) + sizeof(ChunkHeader) + at * width;
+    return result;
+  }
+
+  void copy(IndexColumn column, uint64_t first, uint64_t rows, void* out) const override {
+    auto* at = static_cast<uint8_t*>(out);
+    const size_t width = column_width(column);
+    while (rows > 0) {
+      const ColumnSpan part = span(column, first, rows);
+      std::memcpy(at, part.data, part.rows * width);
+      at += part.rows * width;
+      first += part.rows;
+      rows -= part.rows;
+    }
+  }
+
+  void gather(const uint64_t* keys, size_t n, int64_t* timestamps, float* labels, const uint8_t** records) const override {
+    const size_t width = store_->schema.record_bytes();
+    for (size_t i = 0; i < n; ++i) {
+      const uint64_t key = keys[i];
+      if (key >= extent_.size) throw Error(code::kArgument, "key " + std::to_string(key) + " does not exist; the dataset has " + std::to_string(extent_.size) + " samples");
+      const uint64_t chunk = key / kChunkRows;
+      const uint64_t at = key % kChunkRows;
+      if (timestamps != nullptr) std::memcpy(timestamps + i, gathered(IndexColumn::kTimestamp, chunk) + at * 8, 8);
+      if (labels != nullptr) std::memcpy(labels + i, gathered(IndexColumn::kLabel, chunk) + at * 4, 4);
+      if (records != nullptr) records[i] = width == 0 ? nullptr : record(key, chunk, width);
+    }
+  }
+
+  uint64_t lower_bound_time(int64_t t, uint64_t first, uint64_t end) const override {
+    if (first > end || end > extent_.size) throw Error(code::kArgument, "range " + std::to_string(first) + " to " + std::to_string(end) + " does not lie in a dataset of " + std::to_string(extent_.size));
+    while (first < end) {
+      const uint64_t middle = first + (end - first) / 2;
+      int64_t value;
+      std::memcpy(&value, gathered(IndexColumn::kTimestamp, middle / kChunkRows) + middle % kChunkRows * 8, 8);
+      if (value < t) {
+        first = middle + 1;
+      } else {
+        end = middle;
+      }
+    }
+    return first;
+  }
+
+ private:
+  uint64_t rows_of(uint64_t chunk) const { return std::min(kChunkRows, extent_.size - chunk * kChunkRows); }
+
+  /// Address of a chunk's first row, after its checks. Callers hold mutex_: LMDB's cursors are not for several threads.
+  const uint8_t* chunk_rows(IndexColumn column, uint64_t chunk) const {
+    const std::string name = store_->path + ": chunk " + std::to_string(chunk) + " of " + column_name(column);
+    const auto value = store_->tables->of(column).get(txn_, chunk);
+    if (!value) throw Error(code::kCorrupt, name + " is missing");
+    const ChunkView view = parse_chunk(*value, column_width(column), name);
+    if (view.header->rows != rows_of(chunk)) throw Error(code::kCorrupt, name + " is damaged: it has " + std::to_string(view.header->rows) + " rows instead of " + std::to_string(rows_of(chunk)));
+    std::atomic<uint32_t>& verified = *verified_[column == IndexColumn::kTimestamp ? 0 : 1][chunk];
+    if (verified.load(std::memory_order_acquire) != view.header->rows) {
+      check_chunk(view, name);
+      verified.store(view.header->rows, std::memory_order_release);
+    }
+    return view.rows;
+  }
+
+  const uint8_t* gathered(IndexColumn column, uint64_t chunk) const {
+    std::atomic<const uint8_t*>& slot = gathered_[column == IndexColumn::kTimestamp ? 0 : 1][chunk];
+    const uint8_t* base = slot.load(std::memory_order_acquire);
+    if (base != nullptr) return base;
+    const std::lock_guard lock(mutex_);
+    base = chunk_rows(column, chunk);
+    slot.store(base, std::memory_order_release);
+    return base;
+  }
+
+  const uint8_t* record(uint64_t key, uint64_t chunk, size_t width) const {
+    if (!payload_ready_[chunk].load(std::memory_order_acquire)) verify_payload(chunk, width);
+    return segments_[key / kRowsPerSegment] + key % kRowsPerSegment * width;
+  }
+
+  void verify_payload(uint64_t chunk, size_t width) const {
+    const std::lock_guard lock(mutex_);
+    const auto rows = static_cast<uint32_t>(rows_of(chunk));
+    std::atomic<uint32_t>& verified = *verified_payload_[chunk];
+    if (verified.load(std::memory_order_acquire) != rows) {
+      const std::string name = store_->segments->path(chunk * kChunkRows / kRowsPerSegment) + ": the records of keys " + std::to_string(chunk * kChunkRows) + " to " + std::to_string(chunk * kChunkRows + rows - 1);
+      const auto value = store_->tables->payload.get(txn_, chunk);
+      ChunkHeader header{};
+      if (!value || value->size() != sizeof header) throw Error(code::kCorrupt, name + ": their checksum is missing");
+      std::memcpy(&header, value->data(), sizeof header);
+      const uint64_t first = chunk * kChunkRows;
+      const uint8_t* records = segments_[first / kRowsPerSegment] + first % kRowsPerSegment * width;
+      if (header.rows != rows || crc32c(records, size_t{rows} * width) != header.crc) throw Error(code::kCorrupt, name + " are damaged: their checksum does not match");
+      verified.store(rows, std::memory_order_release);
+    }
+    payload_ready_[chunk].store(true, std::memory_order_release);
+  }
+
+  std::shared_ptr<Store> store_;
+  Txn txn_;
+  Extent extent_;
+  std::vector<const uint8_t*> segments_;
+  std::vector<std::atomic<uint32_t>*> verified_[2];
+  std::vector<std::atomic<uint32_t>*> verified_payload_;
+  mutable std::mutex mutex_;
+  mutable ScanTrail trails_[2];
+  mutable std::vector<std::atomic<const uint8_t*>> gathered_[2];  // of chunks that gather() has touched
+  mutable std::vector<std::atomic<bool>> payload_ready_;
+};
+
+}  // namespace
+
+std::shared_ptr<Snapshot> open_snapshot(std::shared_ptr<Store> store) { return std::make_shared<SnapshotImpl>(std::move(store)); }
+
+}  // namespace sluice

@@ -1,0 +1,65 @@
+// What a dataset and its snapshots share: the environment, its tables, the segments, and which chunks were verified.
+#pragma once
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "storage/chunk.h"
+#include "storage/dataset.h"
+#include "storage/lmdb_env.h"
+#include "storage/segments.h"
+
+namespace sluice {
+
+/// How many rows of each chunk were found sound. Chunks only grow, so a larger count covers a smaller one's bytes only
+/// if it was verified as a whole: a count is trusted for exactly that many rows.
+class Verified {
+ public:
+  /// Counters of chunks 0 … chunks-1; they stay where they are.
+  std::vector<std::atomic<uint32_t>*> counters(size_t chunks);
+
+ private:
+  std::mutex mutex_;
+  std::deque<std::atomic<uint32_t>> rows_;
+};
+
+/// What one transaction sees of the dataset as a whole.
+struct Extent {
+  uint64_t size = 0;
+  bool sorted = true;
+  int64_t last_timestamp = 0;
+};
+
+struct Tables {
+  Tables(const Txn& txn, bool create);
+  Table meta, state, timestamp, label, payload;
+  const Table& of(IndexColumn column) const { return column == IndexColumn::kTimestamp ? timestamp : label; }
+};
+
+struct Store {
+  std::string path;
+  Schema schema;
+  std::shared_ptr<Env> env;
+  std::unique_ptr<Tables> tables;
+  std::unique_ptr<Segments> segments;
+  Verified verified_timestamps, verified_labels, verified_payload;
+
+  Extent extent(const Txn& txn) const;
+  void put_extent(const Txn& txn, const Extent& extent) const;
+};
+
+constexpr size_t column_width(IndexColumn column) { return column == IndexColumn::kTimestamp ? 8 : 4; }
+constexpr const char* column_name(IndexColumn column) { return column == IndexColumn::kTimestamp ? "timestamp" : "label"; }
+
+/// The schema as it is kept: one line for the label, one for each column.
+std::string schema_text(const Schema& schema);
+Schema parse_schema(std::string_view text, const std::string& path);
+/// E_ARGUMENT names what is wrong.
+void check_schema(const Schema& schema);
+
+std::shared_ptr<Snapshot> open_snapshot(std::shared_ptr<Store> store);
+
+}  // namespace sluice

@@ -1,0 +1,98 @@
+"""The peer of native/bench/dlrm_bench.cpp: the same DLRM in plain eager PyTorch (nn.EmbeddingBag(sparse=True),
+nn.Linear, torch.optim.SGD), from the weights and batches that the other wrote. Same protocol: one command a line
+("run N"), one line of JSON back.
+
+    python3 dlrm_torch.py <folder> <fp32|bf16> <threads> <rows per table>
+"""
+import json
+import sys
+import time
+import warnings
+
+import torch
+from torch import nn
+
+BATCH, DENSE, TABLES, WIDTH, BATCHES = 2048, 13, 26, 128, 100
+BOTTOM, TOP = [DENSE, 512, 256, WIDTH], [WIDTH + 27 * 26 // 2, 1024, 1024, 512, 256, 1]
+
+
+def mlp(sizes, relu_last):
+    layers = []
+    for i, (a, b) in enumerate(zip(sizes, sizes[1:])):
+        layers.append(nn.Linear(a, b))
+        if relu_last or i + 2 < len(sizes):
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+class Dlrm(nn.Module):
+    def __init__(self, rows):
+        super().__init__()
+        self.bottom = mlp(BOTTOM, True)
+        self.top = mlp(TOP, False)
+        self.embeddings = nn.ModuleList(
+            nn.EmbeddingBag(rows, WIDTH, mode="sum", sparse=True, _weight=torch.empty(rows, WIDTH)) for _ in range(TABLES)
+        )
+        self.register_buffer("offsets", torch.arange(BATCH), persistent=False)
+        self.i, self.j = torch.tril_indices(TABLES + 1, TABLES + 1, -1)
+
+    def forward(self, dense, categorical):
+        d = self.bottom(dense)
+        x = torch.cat([d] + [e(c, self.offsets) for e, c in zip(self.embeddings, categorical)], 1).view(-1, TABLES + 1, WIDTH)
+        z = torch.bmm(x, x.transpose(1, 2))[:, self.i, self.j]
+        return self.top(torch.cat([d.to(z.dtype), z], 1)).squeeze(1)
+
+
+def load(model, path):
+    parameters = [p for part in (model.bottom, model.top, model.embeddings) for p in part.parameters()]
+    total = sum(p.numel() for p in parameters)
+    data = torch.from_file(path, size=total, dtype=torch.float32)
+    at = 0
+    with torch.no_grad():
+        for p in parameters:
+            p.copy_(data[at : at + p.numel()].view_as(p))
+            at += p.numel()
+
+
+def batches(path):
+    words = BATCH * (DENSE + TABLES + 1)
+    floats = torch.from_file(path, size=BATCHES * words, dtype=torch.float32)
+    ints = torch.from_file(path, size=BATCHES * words, dtype=torch.int32)
+    result = []
+    for b in range(BATCHES):
+        at = b * words
+        middle, end = at + BATCH * DENSE, at + BATCH * (DENSE + TABLES)
+        categorical = ints[middle:end].view(TABLES, BATCH).long()
+        result.append((floats[at:middle].view(BATCH, DENSE).clone(), categorical, floats[end : at + words].clone()))
+    return result
+
+
+def main():
+    folder, precision, threads, rows = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(threads)
+    model = Dlrm(rows)
+    load(model, f"{folder}/weights.bin")
+    data = batches(f"{folder}/batches.bin")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    criterion = nn.BCEWithLogitsLoss()
+    print(json.dumps({"ready": True, "torch": torch.__version__}), flush=True)
+    step = 0
+    for line in sys.stdin:
+        seconds, losses = [], []
+        for _ in range(int(line.split()[1])):
+            dense, categorical, labels = data[step % BATCHES]
+            step += 1
+            start = time.perf_counter()
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                logits = model(dense, categorical)
+            loss = criterion(logits.float(), labels)
+            loss.backward()
+            optimizer.step()
+            seconds.append(time.perf_counter() - start)
+            losses.append(loss.item())
+        print(json.dumps({"seconds": seconds, "losses": losses}), flush=True)
+
+
+main()

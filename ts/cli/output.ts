@@ -1,0 +1,137 @@
+// How a command speaks: progress bars on a terminal, plain lines elsewhere, one JSON object a line with --json.
+// Results go to stdout, progress and errors to stderr.
+import { styleText } from 'node:util';
+import type { OnEvent, RunEvent } from '../pipeline/events.js';
+import type { WindowMetrics } from '../pipeline/results.js';
+
+export type Mode = 'terminal' | 'plain' | 'json';
+
+export function modeOf(args: { json?: boolean | undefined }): Mode {
+  if (args.json) return 'json';
+  return process.stderr.isTTY && !process.env['CI'] ? 'terminal' : 'plain';
+}
+
+export const useColor = () => Boolean(process.stdout.isTTY) && !process.env['NO_COLOR'];
+
+/** A result for people (text) or for machines (value). */
+export function print(mode: Mode, text: string, value: unknown): void {
+  process.stdout.write(`${mode === 'json' ? JSON.stringify(value) : text}\n`);
+}
+
+export type Progress = { onEvent: OnEvent; end(): void };
+
+export async function progressFor(mode: Mode): Promise<Progress> {
+  if (mode === 'json') return { onEvent: (event) => process.stdout.write(`${JSON.stringify(event)}\n`), end() {} };
+  return mode === 'terminal' ? await terminalProgress() : plainProgress();
+}
+
+export const formatCount = (n: number) => n.toLocaleString('en-US');
+export const formatDay = (ms: number) => new Date(ms).toISOString().slice(0, 10);
+
+/** The metric of the next window: what a person watches while a run goes on. */
+export function nextWindow(evaluation: WindowMetrics[]): string {
+  const [next] = evaluation;
+  if (next === undefined) return 'no following window';
+  const auc = next.auc === null ? '' : `AUC ${next.auc.toFixed(3)}, `;
+  return `next window: ${auc}accuracy ${next.accuracy.toFixed(3)}, loss ${next.loss.toFixed(4)}`;
+}
+
+/** The line that tells an event, or null when it is not worth one. Recorded steps of an earlier run are not told again. */
+export function describe(event: RunEvent): string | null {
+  switch (event.type) {
+    case 'start': {
+      const resumed = event.recorded > 0 ? `, going on after trigger ${event.recorded - 1}` : '';
+      return `pipeline ${event.pipelineId}: ${formatCount(event.samples)} samples, ${formatDay(event.firstMs)} to ${formatDay(event.lastMs)}, ${event.windows} windows${resumed}`;
+    }
+    case 'trigger':
+      return event.recorded ? null : `trigger ${event.trigger.id} at sample ${formatCount(event.trigger.key)}: ${event.trigger.reason}`;
+    case 'trained': {
+      const { training: t } = event;
+      const rate = formatCount(Math.round(t.samplesPerSecond));
+      return event.recorded ? null : `  trained on ${formatCount(t.trainsetSize)} samples in ${t.seconds.toFixed(1)} s (${rate} samples/s), loss ${t.loss.toFixed(4)}`;
+    }
+    case 'evaluated':
+      return event.recorded ? null : `  evaluated on ${event.evaluation.length} windows; ${nextWindow(event.evaluation)}`;
+    case 'done':
+      return `${event.triggers} triggers, ${event.status}, ${event.seconds.toFixed(1)} s`;
+    default:
+      return null;
+  }
+}
+
+/** Ingestion reports often; a line for every tenth of a part is enough. */
+function ingestLines(): (event: RunEvent) => string | null {
+  let last = '';
+  return (event) => {
+    if (event.type !== 'ingest') return null;
+    const tenth = event.rowsTotal === null ? Math.floor(event.rowsDone / 1e6) : Math.floor((10 * event.rowsDone) / event.rowsTotal);
+    const line = event.rowsTotal === null ? `${formatCount(event.rowsDone)} rows` : `${10 * tenth} %`;
+    const key = `${event.part} ${tenth}`;
+    if (key === last) return null;
+    last = key;
+    return `ingest ${event.part}: ${line} (${formatCount(event.samples)} samples)`;
+  };
+}
+
+function plainProgress(): Progress {
+  const ingestLine = ingestLines();
+  return {
+    onEvent(event) {
+      const line = describe(event) ?? ingestLine(event);
+      if (line !== null) process.stderr.write(`${line}\n`);
+    },
+    end() {},
+  };
+}
+
+async function terminalProgress(): Promise<Progress> {
+  const { log, progress } = await import('@clack/prompts');
+  let bar: ReturnType<typeof progress> | undefined;
+  let done = 0;
+  const to = (value: number, message: string) => {
+    bar?.advance(Math.max(0, value - done), message);
+    done = Math.max(done, value);
+  };
+  const begin = (max: number, message: string) => {
+    bar?.stop('');
+    bar = progress({ max, indicator: 'timer', output: process.stderr });
+    done = 0;
+    bar.start(message);
+  };
+  let part = '';
+  const steps = 1000;
+  return {
+    onEvent(event) {
+      if (event.type === 'ingest') {
+        if (event.part !== part) begin(steps, `ingest ${event.part}`);
+        part = event.part;
+        to((steps * event.rowsDone) / (event.rowsTotal ?? Math.max(1, event.rowsDone)), `ingest ${part}: ${formatCount(event.samples)} samples`);
+      } else if (event.type === 'start') {
+        bar?.stop(part === '' ? '' : `ingested ${part}`);
+        bar = undefined;
+        log.info(describe(event) ?? '', { output: process.stderr });
+        begin(event.samples, 'replay');
+      } else if (event.type === 'replay') {
+        to(event.key, `replay ${formatDay(event.timeMs)}`);
+      } else if (event.type === 'train') {
+        to(done, `trigger ${event.triggerId}: training ${Math.round((100 * event.steps) / event.totalSteps)} %, loss ${event.loss.toFixed(4)}`);
+      } else if (event.type === 'evaluate') {
+        to(done, `trigger ${event.triggerId}: evaluating window ${event.done} of ${event.total}`);
+      } else if (event.type === 'evaluated' && !event.recorded) {
+        to(done, `trigger ${event.triggerId}: ${nextWindow(event.evaluation)}`);
+      } else if (event.type === 'done') {
+        bar?.stop(describe(event) ?? '');
+        bar = undefined;
+      }
+    },
+    end() {
+      bar?.stop('stopped');
+    },
+  };
+}
+
+/** `error E_CODE: message`, the causes and what to do next. */
+export function errorText(code: string, message: string, hint: string | undefined): string {
+  const label = process.stderr.isTTY ? styleText(['red', 'bold'], 'error') : 'error';
+  return `${label} ${code}: ${message}${hint === undefined ? '' : `\n  ${hint}`}\n`;
+}

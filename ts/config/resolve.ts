@@ -1,0 +1,78 @@
+// From the ids in a pipeline file to the policies and sources themselves: built-in, or a module of the user.
+import { readFile } from 'node:fs/promises';
+import { SluiceError } from '../errors.js';
+import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
+import { selectionPolicies, selectionPolicy, triggerPolicies, triggerPolicy } from '../policies/registry.js';
+import type { Source } from '../sources/types.js';
+import { modulePath } from './fields.js';
+import { sha256 } from './hash.js';
+import { policySchema } from './json-schema.js';
+import { loadModule, type ModuleKind, type UserModule } from './modules.js';
+import type { PipelineFile } from './schema.js';
+import { type Problem, validate } from './validate.js';
+
+/** The user's files by absolute path, with the hash of their contents. */
+type Files = Map<string, string>;
+
+export type ResolvedPolicy<P> = { policy: P; config: unknown; hashId: string; files: Files };
+
+type Policies = { trigger: TriggerPolicy; selection: SelectionPolicy };
+
+/** The policy that a section names, and its checked config. What is wrong is added to `problems`. */
+export async function resolvePolicy<K extends keyof Policies>(
+  section: K,
+  given: PipelineFile[K] | undefined,
+  dir: string,
+  problems: Problem[],
+): Promise<ResolvedPolicy<Policies[K]> | undefined> {
+  if (given === undefined) return undefined;
+  const path = [section, 'id'];
+  const found = await collect(problems, path, given.id, () => findPolicy(section, given.id, dir));
+  if (!found) return undefined;
+  const common = section === 'selection' ? ['id', 'reset'] : ['id'];
+  const own = Object.fromEntries(Object.entries(given).filter(([key]) => !common.includes(key)));
+  const checked = validate(found.policy.config, policySchema(found.policy, given.id), own);
+  problems.push(...checked.problems.map((problem) => ({ ...problem, path: [section, ...problem.path] })));
+  return checked.problems.length > 0 ? undefined : { ...found, config: checked.value };
+}
+
+/** The source that dataset.module names, if it names one. What is wrong is added to `problems`. */
+export async function resolveSource(
+  dataset: PipelineFile['dataset'] | undefined,
+  dir: string,
+  problems: Problem[],
+): Promise<{ source: Source; files: Files } | undefined> {
+  if (!dataset || !('module' in dataset)) return undefined;
+  const { module } = dataset;
+  return await collect(problems, ['dataset', 'module'], module, async () => {
+    const loaded = await loadModule(module, dir, 'source');
+    return { source: loaded.value, files: await hashFiles(loaded) };
+  });
+}
+
+async function findPolicy<K extends keyof Policies>(section: K, id: string, dir: string) {
+  const builtIn = (section === 'trigger' ? triggerPolicies : selectionPolicies).some((policy) => policy.id === id);
+  if (builtIn || !modulePath.test(id)) {
+    const policy = (section === 'trigger' ? triggerPolicy(id) : selectionPolicy(id)) as Policies[K];
+    return { policy, hashId: id, files: new Map() as Files };
+  }
+  const loaded = await loadModule(id, dir, section);
+  const files = await hashFiles(loaded);
+  return { policy: loaded.value as Policies[K], hashId: files.get(loaded.file) ?? id, files };
+}
+
+async function hashFiles(module: UserModule<ModuleKind>): Promise<Files> {
+  return new Map(await Promise.all(module.files.map(async (file) => [file, sha256(await readFile(file))] as const)));
+}
+
+/** Turns what a search or a module throws into a problem at the field that names it. */
+async function collect<T>(problems: Problem[], path: string[], found: string, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof SluiceError)) throw error;
+    const cause = error.code === 'E_MODULE' ? { cause: error } : {};
+    problems.push({ path, anchor: 'value', found: JSON.stringify(found), expected: '', message: error.message, ...cause });
+    return undefined;
+  }
+}

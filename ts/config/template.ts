@@ -1,0 +1,89 @@
+// The pipeline file that `sluice init` writes: complete, explained, and it runs as it is.
+
+/** Name of the JSON Schema file that the template's first line points editors to. */
+export const schemaFileName = 'sluice.schema.json';
+
+export const pipelineTemplate = `# yaml-language-server: $schema=./${schemaFileName}
+#
+# A Sluice pipeline: which data, which model, when to train, on what. Three million flights of 2001 by day; the model
+# predicts delays and is trained week by week on the new flights.
+# Durations: 30s 15m 6h 1d 1w. All times are UTC. Fields behind a # are optional; they show their default or an example.
+
+pipeline:
+  id: flights-weekly            # models and reports are kept under this name
+  seed: 42                      # start of every random choice (default 0)
+  # threads: 2                  # compute threads (default: all cores)
+
+dataset:
+  id: flights                   # pipelines with the same dataset share its stored samples
+  source:
+    format: parquet             # parquet | csv
+    # A path or a list of paths in the order of arrival, relative to this file. npm:<package>/<path> is a file of an
+    # installed package (this one: npm install vega-datasets).
+    path: npm:vega-datasets/data/flights-3m.parquet
+  # module: ./my-source.ts      # instead of source: a module of yours, made with defineSource()
+  time:
+    column: date
+    # unit: ms                  # of number columns: s | ms | us | ns | min | h | d; dates and ISO text need none
+  label:
+    column: delay               # alone: a column of 0 and 1
+    atLeast: 15                 # 1 where delay >= 15 minutes, else 0
+    # classes: 5                # instead of atLeast: an integer column 0 to 4, or a list of class names
+  columns:                      # what is stored: f32 | i32 | category
+    distance: f32
+    origin: category
+    destination: category
+
+features:                       # what the model sees
+  dense:                        # numbers: (x - mean) * scale, with log: true (log(1 + x) - mean) * scale
+    - { column: distance, mean: 730, scale: 0.002, log: false }
+    - { time: sin-day }         # sin-day | cos-day | sin-year | cos-year
+    - { time: cos-day }
+  categorical:                  # each has an embedding table with this many rows (buckets)
+    - { column: origin, buckets: 512 }
+    - { column: destination, buckets: 512 }
+    - { cross: [origin, destination], buckets: 16384 }   # the combination of two columns, hashed
+    - { time: hour }            # hour | weekday | month
+    - { time: weekday }
+
+model:
+  id: dlrm
+  embedding: 16                 # width of an embedding
+  bottom: [32]                  # hidden layers for dense features; a last one as wide as an embedding is added
+  top: [64, 32]                 # hidden layers after the interaction; the output layer is added
+
+training:
+  batchSize: 512
+  epochs: 1
+  optimizer:                    # one for all parameters, or one for each part as here
+    mlp: { id: adam, lr: 0.001 }             # sgd | adagrad | adam; also eps, and for adam beta1, beta2
+    embedding: { id: adagrad, lr: 0.02 }
+  # criterion: bce              # bce | cross-entropy (default: bce for two classes)
+  precision: fp32               # fp32 | bf16
+  shuffle: global               # global: a new random order in every epoch | none
+  start: previous               # each training starts from the previous model | scratch: from random weights
+  # first: ./pretrained.safetensors          # what the first training starts from (default: random weights)
+
+trigger:                        # when to train: the id of a policy (see: sluice policies) or ./my-trigger.ts
+  id: time
+  every: 1w
+  # start: 2001-01-01           # a date at which a period begins (default: the day of the first sample)
+  # { id: amount, samples: 50000 } trains after every 50,000 samples
+
+selection:                      # on what to train: the id of a policy or ./my-selection.ts
+  id: new-data                  # new-data | all-data | uniform | freshness
+  reset: true                   # true: samples since the previous trigger | false: all so far (default: by policy)
+  # limit: 100000               # at most this many samples (default: no limit)
+  # keep: latest                # what is kept of more: latest | uniform
+  # { id: uniform, samples: 100000 }         a uniform sample, also as a part of all: ratio: 0.1
+  # { id: freshness, ratio: 0.1, halfLife: 30d }   a sample that prefers recent data
+
+evaluation:                     # every model is evaluated on windows of the stream
+  window: 1w
+  windows: following            # following: those after the model's trigger | all
+  batchSize: 8192
+
+replay:                         # experiment mode replays the stored samples
+  batch: 8192                   # samples that arrive in one step
+  # maxTriggers: 100            # stop early (default: no limit)
+`;

@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { builtinPolicies } from '../policies/registry.js';
+import { selectionPolicies, triggerPolicies } from '../policies/registry.js';
 import { print } from './output.js';
 import { runCommand, sharedArgs } from './run-command.js';
 
@@ -8,7 +8,7 @@ export default defineCommand({
   args: { json: sharedArgs.json },
   run: ({ args }) =>
     runCommand(args, async ({ mode }) => {
-      const all = builtinPolicies();
+      const all = [...triggerPolicies, ...selectionPolicies];
       const text = all.map((p) => `${p.kind.padEnd(10)} ${p.id.padEnd(12)} ${p.summary}`).join('\n');
       print(mode, text, all.map(({ kind, id, summary }) => ({ kind, id, summary })));
     }),

@@ -28,7 +28,9 @@ export function fieldsAt(schema: JsonSchema, path: readonly PropertyKey[]): stri
 /** 'a whole number from 1 to 100 or a list of text' */
 export function describeSchemas(schemas: readonly JsonSchema[]): string {
   const constants = schemas.flatMap((s) => (s.const === undefined ? (s.enum ?? []) : [s.const]));
-  const others = schemas.filter((s) => s.const === undefined && s.enum === undefined).map(describe);
+  const maps = schemas.filter((s) => s.type === 'object');
+  const rest = schemas.filter((s) => s.const === undefined && s.enum === undefined && s.type !== 'object');
+  const others = [...rest.map(describe), ...(maps.length > 0 ? [describeMaps(maps)] : [])];
   return [...new Set([...describeConstants(constants), ...others])].join(' or ') || 'another value';
 }
 
@@ -67,13 +69,16 @@ function describe(schema: JsonSchema): string {
       return 'true or false';
     case 'array':
       return describeList(schema);
-    case 'object': {
-      const names = Object.keys(schema.properties ?? {});
-      return names.length > 0 ? `a map with ${names.slice(0, 8).join(', ')}` : 'a map';
-    }
     default:
       return 'another value';
   }
+}
+
+/** Names the fields that all alternatives have. */
+function describeMaps(schemas: readonly JsonSchema[]): string {
+  const [first = [], ...others] = schemas.map((s) => Object.keys(s.properties ?? {}));
+  const names = first.filter((name) => others.every((list) => list.includes(name)));
+  return names.length > 0 ? `a map with ${names.join(', ')}` : 'a map';
 }
 
 function describeList(schema: JsonSchema): string {

@@ -63,7 +63,10 @@ export function printable(text: string): string {
 export function showValue(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`;
-  if (typeof value === 'object') return 'a map';
+  if (typeof value === 'object') {
+    const keys = Object.keys(value);
+    return keys.length === 0 ? 'an empty map' : shorten(`a map with ${keys.slice(0, 20).join(', ')}`);
+  }
   return shorten(typeof value === 'string' ? JSON.stringify(value) : String(value));
 }
 

@@ -6,6 +6,7 @@ import { selectionPolicies, selectionPolicy, triggerPolicies, triggerPolicy } fr
 import type { Source } from '../sources/types.js';
 import { modulePath } from './fields.js';
 import { sha256 } from './hash.js';
+import { shorten } from './issues.js';
 import { policySchema } from './json-schema.js';
 import { loadModule, type ModuleKind, type UserModule } from './modules.js';
 import type { PipelineFile } from './schema.js';
@@ -31,7 +32,7 @@ export async function resolvePolicy<K extends keyof Policies>(
   if (!found) return undefined;
   const common = section === 'selection' ? ['id', 'reset'] : ['id'];
   const own = Object.fromEntries(Object.entries(given).filter(([key]) => !common.includes(key)));
-  const checked = validate(found.policy.config, policySchema(found.policy, given.id), own);
+  const checked = validate(found.policy.config, policySchema(found.policy, given.id), own, given);
   problems.push(...checked.problems.map((problem) => ({ ...problem, path: [section, ...problem.path] })));
   return checked.problems.length > 0 ? undefined : { ...found, config: checked.value };
 }
@@ -72,7 +73,7 @@ async function collect<T>(problems: Problem[], path: string[], found: string, wo
   } catch (error) {
     if (!(error instanceof SluiceError)) throw error;
     const cause = error.code === 'E_MODULE' ? { cause: error } : {};
-    problems.push({ path, anchor: 'value', found: JSON.stringify(found), expected: '', message: error.message, ...cause });
+    problems.push({ path, anchor: 'value', found: shorten(JSON.stringify(found)), expected: '', message: error.message, ...cause });
     return undefined;
   }
 }

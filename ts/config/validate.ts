@@ -2,8 +2,8 @@
 // where a union would report every alternative.
 import type { z } from 'zod';
 import { describeSchemas, fieldsAt, type JsonSchema, schemasAt } from './expectations.js';
-import { shorten, showValue } from './issues.js';
-import { didYouMean } from './nearest.js';
+import { shorten, showPath, showValue } from './issues.js';
+import { didYouMean, nearest } from './nearest.js';
 import type { Anchor } from './yaml.js';
 
 export type Problem = {
@@ -12,17 +12,29 @@ export type Problem = {
   found: string;
   expected: string;
   message: string;
+  /** The field that an unknown one was probably meant to be. */
+  meant?: string;
   cause?: unknown;
 };
 
 export type Validated<T> = { value: T; problems: [] } | { value: undefined; problems: Problem[] };
 
-/** `schema` is the zod schema, `json` the JSON Schema of its input, from which expectations are put into words. */
-export function validate<T>(schema: z.ZodType<T>, json: JsonSchema, input: unknown): Validated<T> {
+/**
+ * Checks `input`. Expectations are put into words from `json`, the JSON Schema of the map `whole` that `input` is, or is
+ * the part of that the schema covers.
+ */
+export function validate<T>(schema: z.ZodType<T>, json: JsonSchema, input: unknown, whole = input): Validated<T> {
   // The empty message marks issues for which the schema has no words of its own.
   const result = schema.safeParse(input, { error: () => '' });
   if (result.success) return { value: result.data, problems: [] };
-  return { value: undefined, problems: result.error.issues.flatMap((issue) => problemsOf(issue, [], { json, input })) };
+  const problems = result.error.issues.flatMap((issue) => problemsOf(issue, [], { json, input: whole }));
+  return { value: undefined, problems: withoutMisspelt(problems) };
+}
+
+/** Where an unknown field is a misspelling of a missing one, the missing one goes without saying. */
+function withoutMisspelt(problems: readonly Problem[]): Problem[] {
+  const meant = new Set(problems.flatMap((p) => (p.meant === undefined ? [] : [showPath([...p.path.slice(0, -1), p.meant])])));
+  return problems.filter((p) => p.anchor !== 'parent' || !meant.has(showPath(p.path)));
 }
 
 type Issue = z.core.$ZodIssue;
@@ -54,8 +66,11 @@ function unknownField(path: PropertyKey[], root: Root): Problem {
   const name = String(path.at(-1));
   const known = fieldsAt(root.json, path.slice(0, -1));
   const expected = known.length > 0 ? `one of ${known.join(', ')}` : 'no fields';
-  const advice = didYouMean(name, known) || `; expected ${expected}`;
-  return { path, anchor: 'key', found: shorten(JSON.stringify(name)), expected, message: `unknown field${advice}` };
+  const problem = { path, anchor: 'key', found: shorten(JSON.stringify(name)), expected } as const;
+  if (known.includes(name)) return { ...problem, message: 'does not go with the other fields here' };
+  const meant = nearest(name, known);
+  if (meant === undefined) return { ...problem, message: `unknown field; expected ${expected}` };
+  return { ...problem, meant, message: `unknown field; did you mean ${JSON.stringify(meant)}?` };
 }
 
 function invalidKey(path: PropertyKey[], message: string): Problem {

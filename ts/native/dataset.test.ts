@@ -161,7 +161,7 @@ test('the errors of the core keep their codes', async () => {
   const folder = temporaryFolder();
   const dataset = await makeDataset(folder, 10);
   const file = path.join(folder, 'dataset');
-  await expectError('E_EXISTS', () => Dataset.create(file, schema));
+  await expectError('E_LOCKED', () => Dataset.open(file));
   await expectError('E_NOT_FOUND', () => Dataset.open(path.join(folder, 'none')));
   await expectError('E_NOT_FINITE', () =>
     dataset.append({ ...makeBatch(0, 2), columns: [Float32Array.of(1, Number.NaN), new Int32Array(2), new Int32Array(2)] }),
@@ -169,6 +169,7 @@ test('the errors of the core keep their codes', async () => {
   await expectError('E_LABEL_RANGE', () => dataset.append({ ...makeBatch(0, 2), labels: Float32Array.of(0, 2) }));
   assert.is(dataset.size(), 10);
   dataset.close();
+  await expectError('E_EXISTS', () => Dataset.create(file, schema));
 });
 
 const openFiles = () => readdirSync('/proc/self/fd').length;

@@ -36,7 +36,7 @@ for (const scenario of [
 }
 
 test('no-memory-for-a-model: E_MEMORY and exit code 0', async () => {
-  const kilobytes = 32 * 1024 * 1024;
+  const kilobytes = 8 * 2 ** 30;
   assert.equal(await run('no-memory-for-a-model', `ulimit -v ${kilobytes}`), { code: 0, signal: null, output: '' });
 });
 

@@ -149,7 +149,7 @@ const scenarios: Record<string, (folder: string) => Promise<void>> = {
   async 'no-memory-for-a-model'(folder) {
     const dataset = await makeDataset(folder, 100);
     const plan = await makeTrainPlan(folder, dataset, {
-      model: { ...modelPlan.model, embedding: 4096, bottom: [16, 4096], tables: [2 ** 24, 512] },
+      model: { ...modelPlan.model, embedding: 4096, bottom: [16, 4096], tables: [2 ** 31 - 1, 512] },
     });
     const code = await train(dataset, plan).then(
       () => 'trained',

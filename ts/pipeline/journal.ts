@@ -22,7 +22,7 @@ export type PipelineRecord = {
 };
 
 type Step = 'trigger' | 'training' | 'evaluation';
-type Key = [pipeline: string, step: Step | 'pipeline' | 'lock', trigger?: number];
+type Key = [pipeline: string, step: Step | 'pipeline' | 'lock'] | [pipeline: string, step: Step, trigger: number];
 
 export class Journal {
   readonly #db: RootDatabase<unknown, Key>;

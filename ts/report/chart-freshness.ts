@@ -3,7 +3,7 @@ import type { RunResult } from '../pipeline/results.js';
 import { type Comparison, type ComparisonPoint, compareFreshness } from './comparison.js';
 import { type Metric, metricNames } from './matrix.js';
 import { baseOption, colors, emptyPicture, type Picture, renderSvg } from './svg.js';
-import { decimal, plural, signed, timeText, windowSpan, windowStep } from './text.js';
+import { decimal, plural, signed, timeText, timeTicks, windowSpan, windowStep } from './text.js';
 
 const size = { width: 900, height: 380 };
 
@@ -15,12 +15,16 @@ export function freshnessChart(result: RunResult, metric?: Metric): string {
   const label = `Line: ${name} on ${windowSpan(windows)} by when the model was last trained, ${plural(points.length, 'model')}`;
   const picture: Picture = { name: 'freshness', label, ...size };
   const title = `What fresher models bought: ${name} on ${windowSpan(windows)}`;
-  if (points.length === 0) return emptyPicture(picture, 'What fresher models bought', 'No model was evaluated on a complete window after its trigger.');
+  if (points.length === 0)
+    return emptyPicture(picture, 'What fresher models bought', 'No model was evaluated on a complete window after its trigger.');
   const [first, last] = [points[0] as ComparisonPoint, points.at(-1) as ComparisonPoint];
-  const outcome = gain === null ? 'Only one model to compare.' : `From the first model to the last: ${signed(gain)} (${decimal(first.value)} to ${decimal(last.value)})`;
+  const outcome =
+    gain === null
+      ? 'Only one model to compare.'
+      : `From the first model to the last: ${signed(gain)} (${decimal(first.value)} to ${decimal(last.value)})`;
   return renderSvg(picture, {
     ...baseOption(title, outcome),
-    grid: { left: 84, right: 44, top: 92, bottom: 62 },
+    grid: { left: 84, right: 60, top: 92, bottom: 62 },
     ...axes(comparison, windowStep(result)),
     series: [line(points)],
   });
@@ -28,12 +32,13 @@ export function freshnessChart(result: RunResult, metric?: Metric): string {
 
 function axes({ metric, points }: Comparison, step: number) {
   const text = { color: colors.text, fontSize: 11 };
-  const times = points.map((p) => p.timeMs);
-  const [first, last] = [Math.min(...times.slice(0, 1)), Math.max(...times.slice(-1))];
-  const pad = Math.max((last - first) * 0.03, 1);
-  const ticks = [...new Set(Array.from({ length: 8 }, (_, i) => nearest(times, first + (i * (last - first)) / 7)))];
+  const [first, last] = [points[0]?.timeMs ?? 0, points.at(-1)?.timeMs ?? 0];
+  const pad = Math.max((last - first) * 0.05, 1);
+  const ticks = timeTicks(first, last, step, step < 86_400_000 ? 5 : 7);
   const name = { nameLocation: 'middle' as const, nameTextStyle: { color: colors.quiet, fontSize: 12 } };
-  const digits = Math.max(...points.map((p) => p.value)) - Math.min(...points.map((p) => p.value)) < 0.02 ? 4 : 3;
+  const values = points.map((p) => p.value);
+  const spread = values.reduce((a, b) => Math.max(a, b)) - values.reduce((a, b) => Math.min(a, b));
+  const digits = spread < 0.02 ? 4 : 3;
   return {
     xAxis: {
       type: 'value' as const,
@@ -60,14 +65,19 @@ function axes({ metric, points }: Comparison, step: number) {
   };
 }
 
-const nearest = (times: number[], ms: number) => times.reduce((best, t) => (Math.abs(t - ms) < Math.abs(best - ms) ? t : best));
-
 /** Values stand at the first and the last point; at all of them when they are few. */
 function line(points: ComparisonPoint[]) {
   const few = points.length <= 12;
   const data = points.map((p, i) => ({
     value: [p.timeMs, p.value],
-    label: { show: few || i === 0 || i === points.length - 1, formatter: decimal(p.value, 4), position: 'top' as const, distance: 8, fontSize: 11, color: colors.text },
+    label: {
+      show: few || i === 0 || i === points.length - 1,
+      formatter: decimal(p.value, 4),
+      position: 'top' as const,
+      distance: 8,
+      fontSize: 11,
+      color: colors.text,
+    },
   }));
   return {
     type: 'line' as const,

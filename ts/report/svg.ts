@@ -4,9 +4,28 @@ import type { EChartsOption } from 'echarts';
 import { init } from 'echarts/dist/echarts.esm.min.mjs';
 import { clean } from './text.js';
 
-export type Picture = { /** Starts the document's ids, so that several fit into one page. */ name: string; label: string; width: number; height: number };
+export type Picture = {
+  /** Starts the document's ids, so that several documents fit into one page. */
+  name: string;
+  /** What the picture shows, for those who cannot see it. */
+  label: string;
+  /** Pixels. */
+  width: number;
+  height: number;
+  /** No smoothing of edges: cells side by side show no seams. */
+  crisp?: boolean;
+};
 
-export const colors = { text: '#1f2937', quiet: '#6b7280', line: '#d1d5db', empty: '#eef0f3', bar: '#9db7d5', accent: '#1d4ed8', mark: '#c2410c', background: '#ffffff' };
+export const colors = {
+  text: '#1f2937',
+  quiet: '#6b7280',
+  line: '#d1d5db',
+  empty: '#eef0f3',
+  bar: '#9db7d5',
+  accent: '#1d4ed8',
+  mark: '#c2410c',
+  background: '#ffffff',
+};
 
 /** What all pictures share: light background, generic font, no animation, UTC. */
 export const baseOption = (title: string, subtitle: string) =>
@@ -18,19 +37,21 @@ export const baseOption = (title: string, subtitle: string) =>
     title: {
       text: clean(title),
       subtext: clean(subtitle),
-      left: 16,
-      top: 12,
+      left: 20,
+      top: 16,
+      padding: 0,
       itemGap: 6,
       textStyle: { fontSize: 16, fontWeight: 'bold', color: colors.text },
       subtextStyle: { fontSize: 12, color: colors.quiet },
     },
   }) satisfies EChartsOption;
 
-export function renderSvg({ name, label, width, height }: Picture, option: EChartsOption): string {
+export function renderSvg(picture: Picture, option: EChartsOption): string {
+  const { width, height } = picture;
   const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
   try {
     chart.setOption(option);
-    return tidy(chart.renderToSVGString({ useViewBox: true }), name, label);
+    return tidy(chart.renderToSVGString({ useViewBox: true }), picture);
   } finally {
     chart.dispose();
   }
@@ -38,7 +59,7 @@ export function renderSvg({ name, label, width, height }: Picture, option: EChar
 
 /** A picture that only says why there is nothing to draw. */
 export function emptyPicture(picture: Picture, title: string, message: string): string {
-  return renderSvg({ ...picture, height: 120 }, baseOption(title, message));
+  return renderSvg({ ...picture, height: 84 }, baseOption(title, message));
 }
 
 /**
@@ -46,14 +67,18 @@ export function emptyPicture(picture: Picture, title: string, message: string): 
  * browsers; a static, reproducible document needs neither. Quotes in texts are escaped, so none of these patterns
  * can meet a user's text.
  */
-function tidy(svg: string, name: string, label: string): string {
+function tidy(svg: string, { name, label, crisp }: Picture): string {
   const escaped = escapeXml(clean(label));
+  const rendering = crisp ? ' shape-rendering="crispEdges"' : '';
   return svg
     .replace(/<style ?>[\s\S]*?<\/style>\s*/g, '')
     .replace(/ (?:class|pointer-events|ecmeta_[a-z_]+)="[^"]*"/g, '')
     .replace(/(id="|"url\(#)zr\d+-/g, `$1${name}-`)
     .replace(/<(path|rect|polygon|polyline|circle|stop)( [^>]*)?><\/\1>/g, '<$1$2/>')
-    .replace(/^<svg ([^>]*)>/, (_, attributes: string) => `<svg ${attributes} role="img" aria-label="${escaped}">\n<title>${escaped}</title>`);
+    .replace(
+      /^<svg ([^>]*)>/,
+      (_, attributes: string) => `<svg ${attributes}${rendering} role="img" aria-label="${escaped}">\n<title>${escaped}</title>`,
+    );
 }
 
 /** Text inside an element or a double-quoted attribute of XML or HTML. */

@@ -2,8 +2,33 @@
 import { styleText } from 'node:util';
 import type { RunResult, TriggerResult } from '../pipeline/results.js';
 import { type Comparison, type ComparisonPoint, compareFreshness } from './comparison.js';
-import { completeWindows, type EvaluationMatrix, evaluationMatrix, lastWindowIsPartial, type Metric, mainMetric, metricNames, thin, valueRange } from './matrix.js';
-import { clean, compact, count, decimal, partialNote, plural, seconds, shortTimes, signed, statusNote, timeText, windowSpan, windowStep } from './text.js';
+import {
+  completeWindows,
+  type EvaluationMatrix,
+  evaluationMatrix,
+  lastWindowIsPartial,
+  type Metric,
+  mainMetric,
+  metricNames,
+  thin,
+  valueRange,
+} from './matrix.js';
+import {
+  clean,
+  compact,
+  count,
+  decimal,
+  partialNote,
+  plural,
+  seconds,
+  sentence,
+  shortTimes,
+  signed,
+  statusNote,
+  timeText,
+  windowSpan,
+  windowStep,
+} from './text.js';
 
 export { type Metric, mainMetric } from './matrix.js';
 
@@ -25,7 +50,7 @@ export function aucMatrix(result: RunResult, options: MatrixOptions): string {
   const metric = options.metric ?? mainMetric(result);
   const matrix = evaluationMatrix(result, metric);
   const notes = [statusNote(result), partialNote(result)].filter((n) => n !== null);
-  const title = `${metricNames[metric]} of each model on each window (rows: trigger and its time; columns: windows by their start; . not evaluated)`;
+  const title = `${sentence(metricNames[metric])} by model (rows: trigger, its time) and window (columns: its start)`;
   if (matrix.models.length === 0) return ['no model was trained, so there is nothing to evaluate', ...notes].join('\n');
   const rows = thin(matrix.models.length, maxRows);
   const labels = rowLabels(matrix, rows, windowStep(result));
@@ -42,7 +67,9 @@ export function aucMatrix(result: RunResult, options: MatrixOptions): string {
     return `${labels[i]}${cells.join('')}`;
   });
   if (rows.length < matrix.models.length || columns.length < matrix.windows.length) {
-    notes.unshift(`thinned out evenly to ${rows.length} of ${plural(matrix.models.length, 'model')} and ${columns.length} of ${plural(matrix.windows.length, 'window')}`);
+    notes.unshift(
+      `thinned out evenly to ${rows.length} of ${plural(matrix.models.length, 'model')} and ${columns.length} of ${plural(matrix.windows.length, 'window')}`,
+    );
   }
   return [title, header(result, columns, prefix, digits + 2), ...lines, ...notes].join('\n');
 }
@@ -51,7 +78,10 @@ const cellText = (value: number | null, digits: number) => (value === null ? '.'
 
 function rowLabels({ models }: EvaluationMatrix, rows: number[], step: number): string[] {
   const shown = rows.map((r) => (models[r] as TriggerResult).trigger);
-  return align(shown.map((t) => [String(t.id), timeText(t.timeMs, step)]), 'rl');
+  return align(
+    shown.map((t) => [String(t.id), timeText(t.timeMs, step)]),
+    'rl',
+  );
 }
 
 /** Window starts above as many columns as leave room for them, from the last one back; `*` marks a partial last window. */
@@ -97,16 +127,27 @@ export function freshness(result: RunResult, options: FreshnessOptions = {}): st
   const comparison = compareFreshness(result, options);
   const { metric, points, windows } = comparison;
   const name = metricNames[metric];
-  if (points.length === 0) return 'freshness: no model was evaluated on a complete window after its trigger, so there is nothing to compare';
+  if (points.length === 0)
+    return 'freshness: no model was evaluated on a complete window after its trigger, so there is nothing to compare';
   const rows = thin(points.length, maxBars).map((i) => points[i] as ComparisonPoint);
   const values = points.map((p) => p.value);
   const [least, greatest] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
   const step = windowStep(result);
-  const cells = rows.map((p) => [String(p.triggerId), timeText(p.timeMs, step), p.window === null ? '-' : String(p.window), decimal(p.value), bar(p.value, least, greatest)]);
+  const cells = rows.map((p) => [
+    String(p.triggerId),
+    timeText(p.timeMs, step),
+    p.window === null ? '-' : String(p.window),
+    decimal(p.value),
+    bar(p.value, least, greatest),
+  ]);
   const lines = align([['model', 'last trained on', 'window', name, ''], ...cells], 'rlrrl');
   if (rows.length < points.length) lines.push(`thinned out evenly to ${rows.length} of ${plural(points.length, 'model')}`);
   const scale = points.length > 1 ? `; bars run from ${decimal(least)} to ${decimal(greatest)}` : '';
-  return [`${name} on ${windowSpan(windows)}, by when the model was last trained${scale}`, ...lines, gainLine(comparison, options.color ?? false)].join('\n');
+  return [
+    `${sentence(name)} on ${windowSpan(windows)}, by when the model was last trained${scale}`,
+    ...lines,
+    gainLine(comparison, options.color ?? false),
+  ].join('\n');
 }
 
 function gainLine({ metric, points, gain }: Comparison, color: boolean): string {
@@ -115,7 +156,7 @@ function gainLine({ metric, points, gain }: Comparison, color: boolean): string 
   const better = metric === 'loss' ? gain < 0 : gain > 0;
   const text = `${signed(gain)} ${metricNames[metric]}`;
   const painted = color && gain !== 0 ? paintText(better ? 'green' : 'red', text) : text;
-  return `gain from the first model to the last: ${painted} (${decimal(first.value)} -> ${decimal(last.value)})`;
+  return `${metric === 'loss' ? 'change' : 'gain'} from the first model to the last: ${painted} (${decimal(first.value)} -> ${decimal(last.value)})`;
 }
 
 /** Eighths of a block; even the least value gets one, so that each row shows a bar. */
@@ -168,10 +209,24 @@ export function trainingList(result: RunResult): string {
     if (t.training === null) return [];
     const { triggerId, trainsetSize, steps, loss, seconds: time, samplesPerSecond, modelId } = t.training;
     const next = nextWindow(t, result);
-    return [[String(triggerId), count(trainsetSize), count(steps), decimal(loss), seconds(time), count(Math.round(samplesPerSecond)), decimal(next?.[metric]), clean(modelId)]];
+    return [
+      [
+        String(triggerId),
+        count(trainsetSize),
+        count(steps),
+        decimal(loss),
+        seconds(time),
+        count(Math.round(samplesPerSecond)),
+        decimal(next?.[metric]),
+        clean(modelId),
+      ],
+    ];
   });
   if (rows.length === 0) return 'no trainings';
-  return align([['trigger', 'set', 'steps', 'loss', 'time', 'samples/s', `next ${metricNames[metric]}`, 'model'], ...rows], 'rrrrrrrl').join('\n');
+  return align(
+    [['trigger', 'set', 'steps', 'loss', 'time', 'samples/s', `next ${metricNames[metric]}`, 'model'], ...rows],
+    'rrrrrrrl',
+  ).join('\n');
 }
 
 /** Metrics on the first window that begins after the trigger; undefined where the model was not evaluated on it. */
@@ -183,5 +238,10 @@ export function nextWindow({ trigger, evaluation }: TriggerResult, { windows }: 
 /** Cells padded to columns, two spaces apart; `sides` has l or r for each column. */
 function align(rows: string[][], sides: string): string[] {
   const widths = [...sides].map((_, c) => rows.reduce((most, row) => Math.max(most, row[c]?.length ?? 0), 0));
-  return rows.map((row) => row.map((cell, c) => (sides[c] === 'r' ? cell.padStart(widths[c] ?? 0) : cell.padEnd(widths[c] ?? 0))).join('  ').trimEnd());
+  return rows.map((row) =>
+    row
+      .map((cell, c) => (sides[c] === 'r' ? cell.padStart(widths[c] ?? 0) : cell.padEnd(widths[c] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  );
 }

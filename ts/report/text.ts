@@ -28,6 +28,13 @@ export function shortTimes(texts: string[]): string[] {
   return texts;
 }
 
+/** Round times from `min` to `max` (ms), whole multiples of `stepMs` apart where that gives enough of them; at most `most` + 1. */
+export function timeTicks(min: number, max: number, stepMs: number, most: number): number[] {
+  const step = (max - min) / stepMs >= 3 ? Math.ceil((max - min) / stepMs / most) * stepMs : (max - min) / Math.min(4, most);
+  if (!(step > 0)) return [min];
+  return Array.from({ length: Math.floor((max - min) / step) + 1 }, (_, i) => min + i * step);
+}
+
 /** Length of the evaluation windows in milliseconds; a day when there are none. */
 export function windowStep({ windows }: RunResult): number {
   return windows[0] === undefined ? day : windows[0].endMs - windows[0].startMs;
@@ -55,7 +62,10 @@ export function statusNote(result: RunResult): string | null {
   if (result.status === 'complete') return null;
   const untrained = result.triggers.filter((t) => t.training === null).length;
   const unevaluated = result.triggers.filter((t) => t.training !== null && t.evaluation === null).length;
-  const parts = [untrained > 0 ? `${plural(untrained, 'trigger')} without training` : '', unevaluated > 0 ? `${plural(unevaluated, 'model')} not evaluated` : ''];
+  const parts = [
+    untrained > 0 ? `${plural(untrained, 'trigger')} without training` : '',
+    unevaluated > 0 ? `${plural(unevaluated, 'model')} not evaluated` : '',
+  ];
   const detail = parts.filter((p) => p !== '').join(', ');
   return `incomplete run: it stopped before the end of the stream${detail === '' ? '' : ` (${detail})`}`;
 }
@@ -65,7 +75,11 @@ export const count = (n: number) => (Number.isFinite(n) ? n.toLocaleString('en-U
 export const plural = (n: number, noun: string) => `${count(n)} ${noun}${n === 1 ? '' : 's'}`;
 
 /** 0.7132, or '-' for what is not there. */
-export const decimal = (value: number | null | undefined, digits = 4) => (value === null || value === undefined || !Number.isFinite(value) ? '-' : value.toFixed(digits));
+export const decimal = (value: number | null | undefined, digits = 4) =>
+  value === null || value === undefined || !Number.isFinite(value) ? '-' : value.toFixed(digits);
+
+/** The first letter in upper case. */
+export const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** +0.0312 */
 export const signed = (value: number, digits = 4) => `${value < 0 ? '-' : '+'}${Math.abs(value).toFixed(digits)}`;

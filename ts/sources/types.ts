@@ -13,6 +13,8 @@ export type SourcePart = {
   fingerprint: string;
   /** Rows if known beforehand, for the progress bar. */
   rows?: number;
+  /** Whether a column of numbers holds times in milliseconds already, so that no unit is needed. */
+  timesAreMs?(column: string): boolean;
   /** Only the named columns need to be delivered. Batches of some ten thousand rows. */
   read(columns: string[], startRow: number): AsyncIterable<RecordBatch>;
 };

@@ -1,0 +1,15 @@
+// A user's own source: a module whose default export is made with defineSource().
+import type { SourcePart } from './types.js';
+
+export type SourceModule = {
+  kind: 'source';
+  id: string;
+  /** One sentence for people. */
+  summary: string;
+  parts(): Promise<SourcePart[]>;
+};
+
+/** Identity helper. */
+export function defineSource(source: Omit<SourceModule, 'kind'>): SourceModule {
+  return { kind: 'source', ...source };
+}

@@ -57,7 +57,7 @@ function featureProblems(features: FeaturesConfig, columns: DatasetConfig['colum
     const path = ['features', 'categorical', i];
     const advice = 'a category or i32 column';
     if ('column' in feature) check(feature.column, [...path, 'column'], 'f32', advice);
-    if ('cross' in feature) feature.cross.forEach((name, j) => check(name, [...path, 'cross', j], 'f32', advice));
+    if ('cross' in feature) for (const [j, name] of feature.cross.entries()) check(name, [...path, 'cross', j], 'f32', advice);
   });
   return problems;
 }

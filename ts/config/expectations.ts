@@ -74,11 +74,18 @@ function describe(schema: JsonSchema): string {
   }
 }
 
-/** Names the fields that all alternatives have. */
+/** Names the fields that all alternatives have, or else those that each needs. */
 function describeMaps(schemas: readonly JsonSchema[]): string {
   const [first = [], ...others] = schemas.map((s) => Object.keys(s.properties ?? {}));
   const names = first.filter((name) => others.every((list) => list.includes(name)));
-  return names.length > 0 ? `a map with ${names.join(', ')}` : 'a map';
+  if (names.length > 0) return `a map with ${names.join(', ')}`;
+  const needed = [...new Set(schemas.map((s) => (s.required ?? []).join(', ')))].filter((list) => list !== '');
+  return needed.length > 0
+    ? needed
+        .slice(0, 4)
+        .map((list) => `a map with ${list}`)
+        .join(' or ')
+    : 'a map';
 }
 
 function describeList(schema: JsonSchema): string {

@@ -1,12 +1,11 @@
 // Kinds of fields that several sections of the pipeline file share.
 import { z } from 'zod';
 
-const idExpected = 'expected a name of at most 64 lower-case letters, digits, dots, dashes and underscores that starts with a letter or digit';
+const idExpected =
+  'expected a name of at most 64 lower-case letters, digits, dots, dashes and underscores that starts with a letter or digit';
 
 /** Names of pipelines and datasets. They become folder names. */
-export const id = z
-  .string({ error: idExpected })
-  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, { error: idExpected });
+export const id = z.string({ error: idExpected }).regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, { error: idExpected });
 
 export const columnName = z.string().min(1).max(256);
 

@@ -56,7 +56,7 @@ function cells(character: string): number {
 
 /** Text from a file may hold terminal control sequences: they are shown as a replacement character. */
 export function printable(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, '\ufffd');
+  return text.replace(/(?!\t)[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, '\ufffd');
 }
 
 /** A value as an error shows it. */

@@ -5,10 +5,8 @@ import { createJiti, type Jiti } from 'jiti';
 import * as zod from 'zod';
 import { SluiceError } from '../errors.js';
 import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
-import type { Source } from '../sources/types.js';
+import type { SourceModule } from '../sources/define.js';
 import { printable } from './issues.js';
-
-export type SourceModule = { kind: 'source' } & Source;
 
 export type ModuleKinds = { trigger: TriggerPolicy; selection: SelectionPolicy; source: SourceModule };
 export type ModuleKind = keyof ModuleKinds;
@@ -95,12 +93,12 @@ function checkExport<K extends ModuleKind>(file: string, exported: unknown, kind
     return fail(`found ${other}`);
   }
   for (const member of functions) if (typeof fields[member] !== 'function') fail(`whose ${member} is a function`);
+  for (const text of ['id', 'summary']) if (typeof fields[text] !== 'string' || fields[text] === '') fail(`whose ${text} is text`);
   if (kind !== 'source') checkPolicy(fields, kind, fail);
   return exported as ModuleKinds[K];
 }
 
 function checkPolicy(fields: Record<string, unknown>, kind: ModuleKind, fail: (found: string) => never): void {
-  for (const text of ['id', 'summary']) if (typeof fields[text] !== 'string' || fields[text] === '') fail(`whose ${text} is text`);
   const config = fields['config'] as { _zod?: unknown; safeParse?: unknown } | undefined;
   if (typeof config?.safeParse !== 'function' || config._zod === undefined) fail('whose config is a zod 4 schema');
   if (kind === 'selection' && typeof fields['reset'] !== 'boolean') fail('whose reset is true or false');

@@ -5,12 +5,12 @@ import { SluiceError } from '../errors.js';
 import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
 import type { Source } from '../sources/types.js';
 import { crossProblems, resolveDefaults } from './cross-checks.js';
-import { pipelineHash, sha256 } from './hash.js';
+import { pipelineHash } from './hash.js';
 import { ConfigError, type ConfigIssue, showPath } from './issues.js';
 import { pipelineJsonSchema } from './json-schema.js';
 import { type ResolvedPolicy, resolvePolicy, resolveSource } from './resolve.js';
-import { type PipelineConfig, type PipelineFile, pipelineFile, type PipelineSection } from './schema.js';
-import { type Problem, validate } from './validate.js';
+import { type PipelineConfig, type PipelineFile, type PipelineSection, pipelineFile } from './schema.js';
+import { type Problem, validate, withoutMisspelt } from './validate.js';
 import { parseYaml, type YamlFile } from './yaml.js';
 
 export type LoadedPipeline = {
@@ -110,7 +110,7 @@ function validSections(value: unknown, problems: readonly Problem[]): Partial<Pi
 
 function configError(problems: readonly Problem[], yaml: YamlFile, text: string, file: string): ConfigError {
   const cause = problems.find((problem) => problem.cause !== undefined)?.cause;
-  const issues = problems.map(({ path, anchor, found, expected, message }): ConfigIssue => {
+  const issues = withoutMisspelt(problems).map(({ path, anchor, found, expected, message }): ConfigIssue => {
     return { file, ...yaml.position(yaml.offset(path, anchor)), path: showPath(path), found, expected, message };
   });
   return new ConfigError(issues, text, cause);

@@ -55,9 +55,7 @@ export const model = z
   .strictObject({
     id: z.literal('dlrm').describe('Architecture: dlrm (Naumov et al., 2019, arXiv 1906.00091).'),
     embedding: whole(1, 4096).default(16).describe('Width of an embedding.'),
-    bottom: widths
-      .default([32])
-      .describe('Widths of the hidden layers for dense features. A last layer as wide as an embedding is added.'),
+    bottom: widths.default([32]).describe('Widths of the hidden layers for dense features. A last layer as wide as an embedding is added.'),
     top: widths.default([64, 32]).describe('Widths of the hidden layers after the interaction. The output layer is added.'),
   })
   .describe('The model that is trained.');

@@ -4,7 +4,7 @@ import { duration } from './durations.js';
 import { batchSize, id, whole } from './fields.js';
 import { dataset } from './schema-dataset.js';
 import { features, model } from './schema-features.js';
-import { training, type TrainingFileConfig } from './schema-training.js';
+import { type TrainingFileConfig, training } from './schema-training.js';
 
 export type { ColumnType, DatasetConfig, LabelConfig, SourceConfig, TimeConfig } from './schema-dataset.js';
 export type { CategoricalFeatureConfig, DenseFeatureConfig, FeaturesConfig, ModelConfig } from './schema-features.js';

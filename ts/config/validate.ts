@@ -28,11 +28,11 @@ export function validate<T>(schema: z.ZodType<T>, json: JsonSchema, input: unkno
   const result = schema.safeParse(input, { error: () => '' });
   if (result.success) return { value: result.data, problems: [] };
   const problems = result.error.issues.flatMap((issue) => problemsOf(issue, [], { json, input: whole }));
-  return { value: undefined, problems: withoutMisspelt(problems) };
+  return { value: undefined, problems };
 }
 
 /** Where an unknown field is a misspelling of a missing one, the missing one goes without saying. */
-function withoutMisspelt(problems: readonly Problem[]): Problem[] {
+export function withoutMisspelt(problems: readonly Problem[]): Problem[] {
   const meant = new Set(problems.flatMap((p) => (p.meant === undefined ? [] : [showPath([...p.path.slice(0, -1), p.meant])])));
   return problems.filter((p) => p.anchor !== 'parent' || !meant.has(showPath(p.path)));
 }
@@ -82,7 +82,9 @@ function invalidKey(path: PropertyKey[], message: string): Problem {
 /** Reports the alternative that the value was most likely meant to be, or that it is none of them. */
 function unionProblems(issue: Extract<Issue, { code: 'invalid_union' }>, path: PropertyKey[], root: Root): Problem[] {
   const value = valueAt(root.input, path);
-  const fitting = issue.errors.filter((errors) => !errors.some((e) => e.path.length === 0 && (e.code === 'invalid_type' || e.code === 'invalid_value')));
+  const fitting = issue.errors.filter(
+    (errors) => !errors.some((e) => e.path.length === 0 && (e.code === 'invalid_type' || e.code === 'invalid_value')),
+  );
   if (value === undefined || fitting.length === 0) return [problemAt(path, issue.message, root)];
   const costs = fitting.map((errors) => errors.reduce((sum, e) => sum + cost(e, value), 0));
   const least = Math.min(...costs);
@@ -98,7 +100,9 @@ function unionProblems(issue: Extract<Issue, { code: 'invalid_union' }>, path: P
 function cost(issue: Issue, value: unknown): number {
   if (issue.code === 'unrecognized_keys' && issue.path.length === 0) return 2 * issue.keys.length;
   if (issue.path.length !== 1) return 0.001;
-  return valueAt(value, issue.path) === undefined ? 2 : 1;
+  if (valueAt(value, issue.path) !== undefined) return 1;
+  // Without its discriminator a union does not look at the other fields: they count as strange.
+  return issue.code === 'invalid_union' && issue.errors.length === 0 ? 4 : 2;
 }
 
 function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {

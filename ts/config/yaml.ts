@@ -31,8 +31,9 @@ export function parseYaml(text: string): YamlFile {
   };
   try {
     const document = parseDocument(text, options);
-    const problems = [...document.errors, ...document.warnings].map((e) => ({ offset: e.pos[0], message: yamlMessage(e) }));
-    problems.push(...nodeProblems(document));
+    const errors = [...document.errors, ...document.warnings];
+    if (errors.some((e) => /call stack/.test(e.message))) throw new RangeError('the parser ran out of stack');
+    const problems = [...errors.map((e) => ({ offset: e.pos[0], message: yamlMessage(e) })), ...nodeProblems(document)];
     const value: unknown = problems.length > 0 ? undefined : document.toJS({ maxAliasCount: maxAliases });
     return { value, problems, position, offset: offsetsIn(document) };
   } catch (error) {
@@ -56,8 +57,8 @@ function nodeProblems(document: Document): YamlProblem[] {
   const problems: YamlProblem[] = [];
   const pending: unknown[] = [document.contents];
   let aliases = 0;
-  while (pending.length > 0) {
-    const node = pending.pop();
+  // Grows while it is walked: level by level, without recursion.
+  for (const node of pending) {
     if (isMap(node)) {
       for (const problem of keyProblems(node)) problems.push(problem);
       for (const pair of node.items) pending.push(pair.value);
@@ -94,8 +95,8 @@ const startOf = (node: unknown): number | undefined => (isNode(node) ? node.rang
 function offsetsIn(document: Document): YamlFile['offset'] {
   const pairs = new WeakMap<Node, Map<string, { key: unknown; value: unknown }>>();
   const pairOf = (map: YAMLMap, key: string) => {
-    let known = pairs.get(map);
-    if (!known) pairs.set(map, (known = new Map(map.items.map((pair) => [String(isScalar(pair.key) ? pair.key.value : pair.key), pair]))));
+    const known = pairs.get(map) ?? new Map(map.items.map((pair) => [String(isScalar(pair.key) ? pair.key.value : pair.key), pair]));
+    pairs.set(map, known);
     return known.get(key);
   };
   return (path, anchor) => {

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errorCodes, SluiceError } from '../errors.js';
-import { type Candidate, loadAddon, loadFirst, packageRoot } from './addon.js';
+import { packageRoot, packageVersion } from '../package.js';
+import { type Candidate, loadAddon, loadFirst } from './addon.js';
 import { buildInfo, computeThreads, setComputeThreads } from './threads.js';
 
 const root = packageRoot();
@@ -57,7 +58,7 @@ test('an addon built from another version is not used', () => {
 
 test('the addon says what it was built with', () => {
   const info = buildInfo();
-  assert.is(info.version, JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).version);
+  assert.is(info.version, packageVersion());
   assert.match(info.torch, /^2\.\d+\.\d+$/);
   assert.match(info.lmdb, /^0\.9\.\d+$/);
   assert.type(info.cuda, 'boolean');

@@ -1,9 +1,9 @@
 // Finds and loads the native addon, once. Only ts/native imports this.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { SluiceError } from '../errors.js';
+import { packageRoot, packageVersion } from '../package.js';
 import type { Addon } from './raw.js';
 
 /** A place where the addon may lie. `load` throws when it does not, or cannot be loaded. */
@@ -17,7 +17,7 @@ let loaded: Addon | undefined;
 export function loadAddon(): Addon {
   if (loaded === undefined) {
     const root = packageRoot();
-    loaded = loadFirst(candidates(root), packageVersion(root));
+    loaded = loadFirst(candidates(root), packageVersion());
   }
   return loaded;
 }
@@ -54,20 +54,6 @@ function candidates(root: string): Candidate[] {
       },
     },
   ];
-}
-
-/** The folder of our package.json: one level up from dist/, however deep the compiled file lies. */
-export function packageRoot(): string {
-  const start = path.dirname(fileURLToPath(import.meta.url));
-  for (let folder = start; ; folder = path.dirname(folder)) {
-    const file = path.join(folder, 'package.json');
-    if (existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).name === 'sluice') return folder;
-    if (folder === path.dirname(folder)) throw new SluiceError('E_ADDON', `No package.json of sluice lies above ${start}.`);
-  }
-}
-
-function packageVersion(root: string): string {
-  return String(JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).version);
 }
 
 function platformName(): string {

@@ -21,7 +21,11 @@ export function randomBelow(seed: number): (n: number) => number {
 /** In order, late, with gaps of months, all at once, before 1970, and a single sample. */
 export function sampleStreams(): Stream[] {
   const random = randomBelow(1);
-  const series = (name: string, length: number, time: (i: number) => number) => stream(name, Array.from({ length }, (_, i) => time(i)));
+  const series = (name: string, length: number, time: (i: number) => number) =>
+    stream(
+      name,
+      Array.from({ length }, (_, i) => time(i)),
+    );
   let clock = start2001;
   return [
     series('one sample every 20 minutes', 3000, (i) => start2001 + i * 1_200_000),
@@ -106,5 +110,8 @@ function draw(from: number, to: number, count: number, seed: number, decay: (key
   const uniform = () => (random(0xffffffff) + 0.5) / 0xffffffff;
   const scored = Array.from({ length: to - from }, (_, i) => ({ key: from + i, score: Math.log(-Math.log(uniform())) + decay(from + i) }));
   const chosen = scored.sort((a, b) => a.score - b.score).slice(0, count);
-  return BigUint64Array.from(chosen.map(({ key }) => key).sort((a, b) => a - b), BigInt);
+  return BigUint64Array.from(
+    chosen.map(({ key }) => key).sort((a, b) => a - b),
+    BigInt,
+  );
 }

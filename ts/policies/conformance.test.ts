@@ -11,19 +11,70 @@ const selection = (select: Parameters<typeof defineSelection<object>>[0]['select
   defineSelection({ id: 'mine', summary: 'Mine.', config, reset: false, select });
 
 const violations: Record<string, [Trigger['inform'] | (() => Trigger['inform']), RegExp]> = {
-  'a position beyond the batch': [function* (batch) { yield { at: batch.length, reason: 'x' }; }, /at: expected a position/],
-  'a position that is no number': [function* () { yield { at: Number.NaN, reason: 'x' }; }, /at: expected a position/],
-  'a trigger before the first sample': [function* () { yield { at: -1, reason: 'x' }; }, /there is no sample before/],
-  'positions that go back': [function* (batch) { if (batch.length > 1) { yield { at: 1, reason: 'x' }; yield { at: 0, reason: 'x' }; } }, /does not lie after the previous/],
-  'no reason': [function* () { yield { at: 0, reason: '' }; }, /reason/],
-  'a score that is NaN': [function* () { yield { at: 0, reason: 'x', score: Number.NaN }; }, /score/],
-  'decisions by batch': [function* (batch) { if (batch.length > 0) yield { at: batch.length - 1, reason: 'x' }; }, /other decisions than one batch/],
-  'a batch that is written to': [function* (batch) { batch.timestamps.fill(0n); }, /were changed/],
+  'a position beyond the batch': [
+    function* (batch) {
+      yield { at: batch.length, reason: 'x' };
+    },
+    /at: expected a position/,
+  ],
+  'a position that is no number': [
+    function* () {
+      yield { at: Number.NaN, reason: 'x' };
+    },
+    /at: expected a position/,
+  ],
+  'a trigger before the first sample': [
+    function* () {
+      yield { at: -1, reason: 'x' };
+    },
+    /there is no sample before/,
+  ],
+  'positions that go back': [
+    function* (batch) {
+      if (batch.length > 1) {
+        yield { at: 1, reason: 'x' };
+        yield { at: 0, reason: 'x' };
+      }
+    },
+    /does not lie after the previous/,
+  ],
+  'no reason': [
+    function* () {
+      yield { at: 0, reason: '' };
+    },
+    /reason/,
+  ],
+  'a score that is NaN': [
+    function* () {
+      yield { at: 0, reason: 'x', score: Number.NaN };
+    },
+    /score/,
+  ],
+  'decisions by batch': [
+    function* (batch) {
+      if (batch.length > 0) yield { at: batch.length - 1, reason: 'x' };
+    },
+    /other decisions than one batch/,
+  ],
+  'a batch that is written to': [
+    (batch) => {
+      batch.timestamps.fill(0n);
+      return [];
+    },
+    /were changed/,
+  ],
 };
 
 for (const [name, [inform, expected]] of Object.entries(violations)) {
   test(`checkTrigger refuses ${name}`, () => {
-    assert.throws(() => checkTrigger(trigger(() => ({ inform: inform as Trigger['inform'] })), {}), expected);
+    assert.throws(
+      () =>
+        checkTrigger(
+          trigger(() => ({ inform: inform as Trigger['inform'] })),
+          {},
+        ),
+      expected,
+    );
   });
 }
 
@@ -32,7 +83,11 @@ test('checkTrigger refuses chance that does not come from the seed', () => {
   const create = () => {
     const every = ++calls;
     let seen = 0;
-    return { *inform(batch: { length: number }) { for (let i = 0; i < batch.length; i++) if (++seen % every === 0) yield { at: i, reason: 'x' }; } };
+    return {
+      *inform(batch: { length: number }) {
+        for (let i = 0; i < batch.length; i++) if (++seen % every === 0) yield { at: i, reason: 'x' };
+      },
+    };
   };
   assert.throws(() => checkTrigger(trigger(create), {}), /second time/);
 });
@@ -41,7 +96,11 @@ test('checkTrigger refuses state that instances share', () => {
   let seen = 0;
   const create = () => {
     seen = 0;
-    return { *inform(batch: { length: number }) { for (let i = 0; i < batch.length; i++) if (++seen % 10 === 0) yield { at: i, reason: 'x' }; } };
+    return {
+      *inform(batch: { length: number }) {
+        for (let i = 0; i < batch.length; i++) if (++seen % 10 === 0) yield { at: i, reason: 'x' };
+      },
+    };
   };
   assert.throws(() => checkTrigger(trigger(create), {}), /disturb each other/);
 });
@@ -65,7 +124,10 @@ const sets: Record<string, [Parameters<typeof selection>[0], RegExp]> = {
 
 for (const [name, [select, expected]] of Object.entries(sets)) {
   test(`checkSelection refuses ${name}`, async () => {
-    const error = await checkSelection(selection(select), {}).then(() => undefined, (e: Error) => e);
+    const error = await checkSelection(selection(select), {}).then(
+      () => undefined,
+      (e: Error) => e,
+    );
     assert.match(String(error?.message), expected);
   });
 }
@@ -73,7 +135,10 @@ for (const [name, [select, expected]] of Object.entries(sets)) {
 test('checkSelection refuses sets that change from call to call', async () => {
   let calls = 0;
   const select: Parameters<typeof selection>[0] = (_c, { first, end }) => ({ first, end: end - (calls++ % 2) });
-  const error = await checkSelection(selection(select), {}).then(() => undefined, (e: Error) => e);
+  const error = await checkSelection(selection(select), {}).then(
+    () => undefined,
+    (e: Error) => e,
+  );
   assert.match(String(error?.message), /another set the second time/);
 });
 

@@ -2,7 +2,7 @@
 //   test('my trigger', () => checkTrigger(policy, { samples: 100 }));
 import { z } from 'zod';
 import { SluiceError } from '../errors.js';
-import { cut, memoryContext, randomBelow, sampleStreams, type Stream } from './conformance-data.js';
+import { cut, memoryContext, randomBelow, type Stream, sampleStreams } from './conformance-data.js';
 import type { SelectedSet, SelectionPolicy, TriggerDecision, TriggerPolicy } from './define.js';
 
 type Policy = { kind: string; id: string; summary: string; config: z.ZodType };
@@ -40,7 +40,14 @@ export async function checkSelection<C>(policy: SelectionPolicy<C>, config: unkn
   checkDescription(policy, 'selection');
   if (typeof policy.reset !== 'boolean') violation(policy, 'reset: expected true or false');
   const parsed = checkConfig(policy, config) as C;
-  for (const [first, end] of [[0, 1], [0, 2], [0, 1000], [999, 1000], [500, 5000], [0, 70_000]] as const) {
+  for (const [first, end] of [
+    [0, 1],
+    [0, 2],
+    [0, 1000],
+    [999, 1000],
+    [500, 5000],
+    [0, 70_000],
+  ] as const) {
     for (const seed of [0, 7]) {
       const context = () => memoryContext({ first, end, seed, timestamps: hourly(end) });
       const fail = (what: string) => violation(policy, `${what} (candidates [${first}, ${end}), seed ${seed})`);
@@ -51,8 +58,8 @@ export async function checkSelection<C>(policy: SelectionPolicy<C>, config: unkn
   }
 }
 
-export { memoryContext } from './conformance-data.js';
 export type { MemoryContextOptions } from './conformance-data.js';
+export { memoryContext } from './conformance-data.js';
 
 function violation(policy: Policy, what: string): never {
   throw new SluiceError('E_POLICY', `policy '${policy.id}': ${what}`);
@@ -114,7 +121,7 @@ function checkIndependence<C>(policy: TriggerPolicy<C>, config: C, stream: Strea
   const counts = [0, 0];
   for (let first = 0; first < stream.timestamps.length; first += 97) {
     const length = Math.min(97, stream.timestamps.length - first);
-    instances.forEach((trigger, i) => (counts[i]! += [...trigger.inform(stream.batch(first, length))].length));
+    for (const [i, trigger] of instances.entries()) counts[i]! += [...trigger.inform(stream.batch(first, length))].length;
   }
   if (counts.some((count) => count !== whole.length)) fail('two instances side by side disturb each other');
 }
@@ -127,16 +134,18 @@ function checkSet(set: SelectedSet, first: number, end: number, fail: Fail): voi
   if (typeof set !== 'object' || set === null) fail(`expected { first, end } or { keys, weights }, got ${set}`);
   if (!('keys' in set)) {
     const inside = Number.isInteger(set.first) && Number.isInteger(set.end) && first <= set.first && set.first <= set.end && set.end <= end;
-    return inside ? undefined : fail(`expected a range within the candidates, got [${set.first}, ${set.end})`);
+    if (!inside) fail(`expected a range within the candidates, got [${set.first}, ${set.end})`);
+    return;
   }
   const { keys, weights } = set;
-  if (!(keys instanceof BigUint64Array)) return fail('keys: expected a BigUint64Array');
+  if (!(keys instanceof BigUint64Array)) fail('keys: expected a BigUint64Array');
   keys.forEach((key, i) => {
     if (key < BigInt(first) || key >= BigInt(end)) fail(`keys[${i}]: ${key} is no candidate`);
     if (i > 0 && key <= keys[i - 1]!) fail(`keys[${i}]: ${key} follows ${keys[i - 1]}; expected increasing keys`);
   });
   if (weights === undefined) return;
-  if (!(weights instanceof Float32Array) || weights.length !== keys.length) fail(`weights: expected a Float32Array of ${keys.length} values`);
+  if (!(weights instanceof Float32Array) || weights.length !== keys.length)
+    fail(`weights: expected a Float32Array of ${keys.length} values`);
   weights.forEach((weight, i) => {
     if (!(weight >= 0 && Number.isFinite(weight))) fail(`weights[${i}]: expected a finite number >= 0, got ${weight}`);
   });

@@ -12,7 +12,10 @@ const selectionConfigs: Record<string, unknown[]> = {
   'new-data': [{}, { limit: 10 }, { limit: 10, keep: 'uniform' }],
   'all-data': [{}],
   uniform: [{ samples: 5 }, { ratio: 0.3 }, { ratio: 1 }],
-  freshness: [{ samples: 5, halfLife: '1d' }, { ratio: 0.3, halfLife: '1w' }],
+  freshness: [
+    { samples: 5, halfLife: '1d' },
+    { ratio: 0.3, halfLife: '1w' },
+  ],
 };
 
 for (const policy of triggerPolicies) {
@@ -40,7 +43,8 @@ test('policies are found by id', () => {
 test('an unknown id lists the known ones and the nearest', () => {
   assert.throws(
     () => triggerPolicy('amonut'),
-    (e: { code: string; message: string }) => e.code === 'E_CONFIG' && /time, amount/.test(e.message) && /did you mean "amount"/.test(e.message),
+    (e: { code: string; message: string }) =>
+      e.code === 'E_CONFIG' && /time, amount/.test(e.message) && /did you mean "amount"/.test(e.message),
   );
   assert.throws(() => selectionPolicy('amount'), /new-data, all-data, uniform, freshness/);
 });

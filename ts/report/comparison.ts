@@ -33,10 +33,11 @@ export function compareFreshness(result: RunResult, options: ComparisonOptions =
   const metric = options.metric ?? mainMetric(result);
   const matrix = evaluationMatrix(result, metric);
   // Windows that no model has a value on (say, of one class only: no AUC) compare nothing.
-  const usable = completeWindows(result).flatMap((_, i) => (matrix.values.some((row) => row[i] !== null) ? [i] : []));
+  const complete = completeWindows(result);
+  const usable = complete.flatMap((_, i) => (matrix.values.some((row) => row[i] !== null) ? [i] : []));
   if (options.lastWindows !== undefined) return compareOn(result, matrix, usable.slice(-Math.max(1, Math.floor(options.lastWindows))));
   let best = compareOn(result, matrix, usable.slice(-1));
-  for (let count = Math.max(1, Math.min(4, Math.floor(usable.length / 4))); count > 1; count--) {
+  for (let count = Math.max(1, Math.min(4, Math.floor(complete.length / 4))); count > 1; count--) {
     const wider = compareOn(result, matrix, usable.slice(-count));
     if (wider.points.length < Math.min(2, best.points.length)) continue;
     best = wider;

@@ -73,3 +73,19 @@ function metricsOf(trainedOn: number, w: EvalWindow, count: number, multiClass: 
   const auc = 0.73 - 0.09 * age ** 0.7 - 0.05 * (1 - trainedOn / count) + 0.012 * Math.sin(w.index * 1.3);
   return { window: w.index, samples: w.end - w.first, loss: 1.1 - auc, accuracy: auc + 0.1, auc: multiClass ? null : auc };
 }
+
+/** What is wrong with the nesting of tags and the quoting of attributes in XML (or HTML that closes its tags); null when all is well. */
+export function markupError(markup: string): string | null {
+  const open: string[] = [];
+  for (const [tag] of markup.matchAll(/<[^>]*>?/g)) {
+    if (/^<(!|meta )/.test(tag)) continue;
+    const parts = /^<(\/?)([a-zA-Z][\w:-]*)((?:\s+[\w:-]+="[^"<]*")*)\s*(\/?)>$/.exec(tag);
+    if (parts === null) return `not a tag: ${tag}`;
+    const [, closing, name = '', , empty] = parts;
+    if (closing !== '') {
+      const last = open.pop();
+      if (last !== name) return `</${name}> closes <${last}>`;
+    } else if (empty === '') open.push(name);
+  }
+  return open.length === 0 ? null : `not closed: ${open.join(' ')}`;
+}

@@ -126,7 +126,7 @@ function trainingTable(result: RunResult, metric: Metric): string {
   if (rows.length === 0) return '<p class="quiet">No model was trained.</p>';
   const columns = [
     'Trigger:n',
-    'Model:free',
+    'Model',
     'Started from:free',
     'Training set:n',
     'Steps:n',

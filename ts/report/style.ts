@@ -7,7 +7,7 @@ export const styleSheet = `
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 980px; margin: 0 auto; padding: 28px 20px 48px; }
+main { max-width: 1020px; margin: 0 auto; padding: 28px 20px 48px; }
 h1 { font-size: 26px; line-height: 1.25; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 18px; margin: 36px 0 8px; }
 p { margin: 6px 0; }
@@ -27,7 +27,7 @@ thead th { position: sticky; top: 0; background: var(--card); font-weight: 600; 
 tbody tr:last-child > * { border-bottom: 0; }
 tbody th { font-weight: 600; }
 .number { text-align: right; }
-td.free { white-space: normal; overflow-wrap: anywhere; min-width: 130px; }
+td.free { white-space: normal; overflow-wrap: anywhere; min-width: 170px; }
 pre { margin: 8px 0; padding: 12px 14px; background: var(--card); border: 1px solid var(--line); border-radius: 8px; overflow-x: auto; font: 13.5px/1.5 ui-monospace, monospace; }
 code { font-family: ui-monospace, monospace; font-size: 0.93em; }
 footer { margin-top: 40px; padding-top: 12px; border-top: 1px solid var(--line); color: var(--quiet); font-size: 13px; }

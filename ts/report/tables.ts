@@ -55,7 +55,7 @@ export function aucMatrix(result: RunResult, options: MatrixOptions): string {
   const rows = thin(matrix.models.length, maxRows);
   const labels = rowLabels(matrix, rows, windowStep(result));
   const prefix = labels[0]?.length ?? 0;
-  const fits = (digits: number) => Math.max(1, Math.floor((options.width - prefix) / (digits + 2)));
+  const fits = (digits: number) => Math.max(1, Math.floor((options.width - prefix) / (digits + 2)) || 1);
   const digits = fits(3) >= matrix.windows.length ? 3 : 2;
   const columns = thin(matrix.windows.length, fits(digits));
   const paint = options.color ? painter(valueRange(matrix, completeWindows(result)), metric) : (text: string) => text;

@@ -2,7 +2,7 @@
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { SluiceError } from '../errors.js';
-import { packageRoot } from '../native/addon.js';
+import { packageRoot } from '../package.js';
 
 export type SourceFile = { name: string; path: string; bytes: number; fingerprint: string };
 

@@ -5,11 +5,14 @@
 
 #include "base/buffer.h"
 #include "modelstore/safetensors.h"
+#include "train/compute.h"
 #include "train/criterion.h"
 
 namespace sluice {
 
 namespace {
+
+constexpr size_t kEncodeGrain = 512;
 
 /// Forward passes over a key range, with the features of each batch encoded into reused buffers.
 class Scorer {
@@ -22,8 +25,12 @@ class Scorer {
   /// logits [rows, outputs], labels [rows] of keys [first, first + rows), rows <= batch size.
   void score(uint64_t first, size_t rows, float* logits, float* labels) {
     std::iota(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(rows), first);
-    data_.gather(keys_.data(), rows, timestamps_.data(), labels, records_.data());
-    encode_features(plan_.features, data_.schema(), timestamps_.data(), records_.data(), rows, dense_.data(), categorical_.data());
+    parallel_for(rows, kEncodeGrain, [&](size_t begin, size_t end) {
+      const size_t n = end - begin;
+      data_.gather(keys_.data() + begin, n, timestamps_.data() + begin, labels + begin, records_.data() + begin);
+      encode_features(plan_.features, data_.schema(), timestamps_.data() + begin, records_.data() + begin, n,
+                      dense_.data() + begin * plan_.features.dense.size(), categorical_.data() + begin, rows);
+    });
     model_.forward({rows, dense_.data(), categorical_.data(), labels, nullptr}, logits);
   }
 

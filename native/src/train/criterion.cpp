@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "train/compute.h"
 
 namespace sluice {
 
@@ -23,12 +27,11 @@ double cross_entropy(const float* x, size_t classes, size_t label, float* grad, 
   return log_sum - x[label];
 }
 
-}  // namespace
-
-double criterion_loss(Criterion criterion, const float* logits, size_t rows, size_t outputs, const float* labels,
-                      const float* weights, float* losses, float* grad) {
+/// Sum of weight * loss over rows [begin, end); see criterion_loss().
+double rows_loss(Criterion criterion, const float* logits, size_t begin, size_t end, size_t rows, size_t outputs, const float* labels,
+                 const float* weights, float* losses, float* grad) {
   double total = 0.0;
-  for (size_t r = 0; r < rows; ++r) {
+  for (size_t r = begin; r < end; ++r) {
     const double weight = weights == nullptr ? 1.0 : weights[r];
     const double scale = weight / static_cast<double>(rows);
     double loss = 0.0;
@@ -41,9 +44,25 @@ double criterion_loss(Criterion criterion, const float* logits, size_t rows, siz
                            grad == nullptr ? nullptr : grad + r * outputs, scale);
     }
     if (losses != nullptr) losses[r] = static_cast<float>(loss);
-    total += scale * loss;
+    total += weight * loss;
   }
   return total;
+}
+
+constexpr size_t kBlockRows = 512;
+
+}  // namespace
+
+double criterion_loss(Criterion criterion, const float* logits, size_t rows, size_t outputs, const float* labels,
+                      const float* weights, float* losses, float* grad) {
+  // Blocks of fixed size, added in order: the sum does not depend on the number of threads.
+  std::vector<double> sums((rows + kBlockRows - 1) / kBlockRows);
+  parallel_for(sums.size(), 1, [&](size_t begin, size_t end) {
+    for (size_t b = begin; b < end; ++b) {
+      sums[b] = rows_loss(criterion, logits, b * kBlockRows, std::min(rows, (b + 1) * kBlockRows), rows, outputs, labels, weights, losses, grad);
+    }
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(rows);
 }
 
 }  // namespace sluice

@@ -105,7 +105,7 @@ void check_features(const Features& features, const Schema& schema) {
 }
 
 void encode_features(const Features& features, const Schema& schema, const int64_t* timestamps, const uint8_t* const* records,
-                     size_t n, float* dense, int32_t* categorical) {
+                     size_t n, float* dense, int32_t* categorical, size_t stride) {
   const auto type = [&](uint32_t column) { return column < schema.columns.size() ? schema.columns[column].type : ColumnType::kI32; };
   const size_t width = features.dense.size();
   for (size_t d = 0; d < width; ++d) {
@@ -116,7 +116,7 @@ void encode_features(const Features& features, const Schema& schema, const int64
   for (size_t c = 0; c < features.categorical.size(); ++c) {
     const CategoricalFeature& f = features.categorical[c];
     const ColumnType column_type = type(f.column);
-    int32_t* out = categorical + c * n;
+    int32_t* out = categorical + c * stride;
     for (size_t i = 0; i < n; ++i) out[i] = categorical_index(f, column_type, timestamps[i], records[i]);
   }
 }

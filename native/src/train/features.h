@@ -34,8 +34,8 @@ struct Features {
 /// Throws E_ARGUMENT where a feature names a column that the schema lacks, a category as a dense value, or no buckets.
 void check_features(const Features& features, const Schema& schema);
 
-/// Fills dense [n, D] row-major and categorical [T, n] (table-major) for n records.
+/// Fills dense [n, D] row-major and categorical [T, n] (table-major, tables `stride` values apart) for n records.
 void encode_features(const Features& features, const Schema& schema, const int64_t* timestamps,
-                     const uint8_t* const* records, size_t n, float* dense, int32_t* categorical);
+                     const uint8_t* const* records, size_t n, float* dense, int32_t* categorical, size_t stride);
 
 }  // namespace sluice

@@ -85,7 +85,7 @@ void Loader::fill(Slot& slot, const uint32_t* positions, size_t n) {
   data_->gather(keys_.data(), n, timestamps_.data(), slot.labels.data(), records_.data());
   slot.batch = {n, slot.dense.data(), slot.categorical.data(), slot.labels.data(), slot.weights.empty() ? nullptr : slot.weights.data()};
   check_labels(slot, keys_.data());
-  encode_features(features_, data_->schema(), timestamps_.data(), records_.data(), n, slot.dense.data(), slot.categorical.data());
+  encode_features(features_, data_->schema(), timestamps_.data(), records_.data(), n, slot.dense.data(), slot.categorical.data(), n);
 }
 
 void Loader::check_labels(const Slot& slot, const uint64_t* keys) const {

@@ -25,7 +25,7 @@ std::vector<int32_t> categorical(const std::vector<CategoricalFeature>& features
   f.categorical = features;
   const uint8_t* at = bytes.data();
   std::vector<int32_t> out(features.size());
-  encode_features(f, kSchema, &time, &at, 1, nullptr, out.data());
+  encode_features(f, kSchema, &time, &at, 1, nullptr, out.data(), 1);
   return out;
 }
 
@@ -34,7 +34,7 @@ std::vector<float> dense(const std::vector<DenseFeature>& features, int64_t time
   f.dense = features;
   const uint8_t* at = bytes.data();
   std::vector<float> out(features.size());
-  encode_features(f, kSchema, &time, &at, 1, out.data(), nullptr);
+  encode_features(f, kSchema, &time, &at, 1, out.data(), nullptr, 1);
   return out;
 }
 

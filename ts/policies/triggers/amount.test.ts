@@ -8,7 +8,10 @@ const times = Array.from({ length: 10 }, (_, i) => i);
 test('fires on every n-th sample', () => {
   const { batch } = stream('ten', times);
   const trigger = amount.create({ samples: 3 }, { seed: 0 });
-  assert.equal([...trigger.inform(batch(0, 10))].map((d) => d.at), [2, 5, 8]);
+  assert.equal(
+    [...trigger.inform(batch(0, 10))].map((d) => d.at),
+    [2, 5, 8],
+  );
 });
 
 test('counts over batches', () => {

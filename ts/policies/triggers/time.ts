@@ -27,7 +27,9 @@ export const time = defineTrigger({
     every: duration.describe('Length of a period, such as 1h, 1d or 1w.'),
     start: date
       .optional()
-      .describe('A date at which a period begins (UTC). Default: the day of the first sample; for periods below a day, a multiple of the period.'),
+      .describe(
+        'A date at which a period begins (UTC). Default: the day of the first sample; for periods below a day, a multiple of the period.',
+      ),
   }),
   create({ every, start }) {
     let first: number | undefined; // where the period of the first sample begins

@@ -1,0 +1,213 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { changed, configError, issuesOf, smallPipeline } from './pipeline.test.helper.js';
+
+/** part of smallPipeline, what it is replaced by, the issues that this gives. */
+const table: Record<string, [string, string, string[]]> = {
+  'a wrong type': ['samples: 10', 'samples: many', ['14:33 trigger.samples: expected a whole number >= 1, found "many"']],
+  'a number out of range': ['seed: 7', 'seed: -1', ['1:30 pipeline.seed: expected a whole number >= 0, found -1']],
+  'a fraction': ['samples: 10', 'samples: 1.5', ['14:33 trigger.samples: expected a whole number >= 1, found 1.5']],
+  infinity: ['lr: 0.1', 'lr: .inf', ['13:29 training.optimizer.lr: expected a number > 0 and <= 1000, found Infinity']],
+  'a learning rate of 0': ['lr: 0.1', 'lr: 0', ['13:29 training.optimizer.lr: expected a number > 0 and <= 1000, found 0']],
+  'an empty value': ['samples: 10', 'samples:', ['14:33 trigger.samples: expected a whole number >= 1, found nothing']],
+  'a missing field': [', samples: 10', '', ['14:10 trigger.samples: is missing; expected a whole number >= 1']],
+  'a missing section': ['model: { id: dlrm }\n', '', ['1:1 model: is missing; expected a map with id, embedding, bottom, top']],
+  'a misspelt field': ['samples: 10', 'smaples: 10', ['14:24 trigger.smaples: unknown field; did you mean "samples"?']],
+  'a misspelt section': ['model:', 'modle:', ['11:1 modle: unknown field; did you mean "model"?']],
+  'an unknown field': ['seed: 7', 'colour: red', ['1:24 pipeline.colour: unknown field; expected one of id, seed, threads']],
+  'a misspelt word': ['csv', 'cvs', ['4:21 dataset.source.format: expected one of parquet, csv, found "cvs"; did you mean "csv"?']],
+  'an id with capitals': [
+    'id: numbers',
+    'id: Numbers',
+    [
+      '3:7 dataset.id: expected a name of at most 64 lower-case letters, digits, dots, dashes and underscores that starts with a letter or digit, found "Numbers"',
+    ],
+  ],
+  'an id that leaves the folder': [
+    'id: small',
+    'id: ..',
+    [
+      '1:17 pipeline.id: expected a name of at most 64 lower-case letters, digits, dots, dashes and underscores that starts with a letter or digit, found ".."',
+    ],
+  ],
+  'an unknown policy': [
+    'id: amount',
+    'id: amonut',
+    [
+      '14:16 trigger.id: expected the id of a triggering policy (time, amount) or a path such as ./my-policy.ts, found "amonut"; did you mean "amount"?',
+    ],
+  ],
+  'a policy without its fields': [
+    '{ id: new-data }',
+    '{ id: uniform }',
+    ['15:12 selection: expected either samples or ratio, found a map with id'],
+  ],
+  'alternatives mixed': [
+    '{ id: new-data }',
+    '{ id: uniform, ratio: 1, samples: 1 }',
+    ['15:12 selection: expected either samples or ratio, found a map with id, ratio, samples'],
+  ],
+  'a duration as a number': [
+    '{ id: amount, samples: 10 }',
+    '{ id: time, every: 7 }',
+    ['14:29 trigger.every: expected a duration such as 30s, 15m, 6h, 1d or 1w, found 7'],
+  ],
+  'a feature of no kind': ['{ column: a }', '{ colum: a }', ['9:13 features.dense[0].colum: unknown field; did you mean "column"?']],
+  'a feature of two kinds': [
+    '{ column: a }',
+    '{ column: a, time: sin-day }',
+    ['9:11 features.dense[0]: expected either column or time, found a map with column, time'],
+  ],
+  'a feature that is text': ['{ column: a }', 'a', ['9:11 features.dense[0]: expected either column or time, found "a"']],
+  'one bad field of one alternative': [
+    'buckets: 10',
+    'buckets: ten',
+    ['10:39 features.categorical[0].buckets: expected a whole number from 1 to 2147483647, found "ten"'],
+  ],
+  'a field of another alternative': [
+    'id: sgd, lr: 0.1',
+    'id: sgd, lr: 0.1, beta1: 0.5',
+    ['13:34 training.optimizer.beta1: does not go with the other fields here'],
+  ],
+  'an unknown optimizer': [
+    'id: sgd',
+    'id: adan',
+    ['13:20 training.optimizer.id: expected one of sgd, adagrad, adam, found "adan"; did you mean "adam"?'],
+  ],
+  'one optimizer of two': [
+    '{ id: sgd, lr: 0.1 }',
+    '{ mlp: { id: sgd, lr: 0.1 } }',
+    ['13:14 training.optimizer.embedding: is missing; expected a map with id, lr'],
+  ],
+  'both kinds of label': [
+    '{ column: y }',
+    '{ column: y, atLeast: 1, classes: 3 }',
+    ['6:10 dataset.label: expected either atLeast or classes, not both, found a map with column, atLeast, classes'],
+  ],
+  'one class': [
+    '{ column: y }',
+    '{ column: y, classes: 1 }',
+    ['6:32 dataset.label.classes: expected a whole number from 2 to 100000 or a list of text (at least 2 and at most 100000), found 1'],
+  ],
+  'a class twice': ['{ column: y }', '{ column: y, classes: [a, b, a] }', ['6:39 dataset.label.classes[2]: expected every class once']],
+  'a feature of a column that is not stored': [
+    '{ column: a }',
+    '{ column: aa }',
+    ['9:21 features.dense[0].column: expected a column of dataset.columns; did you mean "a"?'],
+  ],
+  'a category as a number': [
+    '{ column: a }',
+    '{ column: c }',
+    ['9:21 features.dense[0].column: expected an f32 or i32 column, but dataset.columns stores it as category'],
+  ],
+  'a fraction as a category': [
+    'column: c, buckets',
+    'column: a, buckets',
+    ['10:27 features.categorical[0].column: expected a category or i32 column, but dataset.columns stores it as f32'],
+  ],
+  'a cross with a fraction': [
+    'column: c, buckets',
+    'cross: [c, a], buckets',
+    ['10:30 features.categorical[0].cross[1]: expected a category or i32 column, but dataset.columns stores it as f32'],
+  ],
+  'a cross with itself': [
+    'column: c, buckets',
+    'cross: [c, c], buckets',
+    ['10:30 features.categorical[0].cross[1]: expected two different columns'],
+  ],
+  'a cross of one column': [
+    'column: c, buckets',
+    'cross: [c], buckets',
+    ['10:26 features.categorical[0].cross: expected a list of 2, found a list of 1'],
+  ],
+  'a feature twice': [
+    '[{ column: a }]',
+    '[{ column: a }, { column: a, mean: 0 }]',
+    ['9:26 features.dense[1]: expected every feature once; an earlier one is the same'],
+  ],
+  'no features': [
+    'dense: [{ column: a }]\n  categorical: [{ column: c, buckets: 10 }]',
+    'dense: []',
+    ['9:3 features: expected at least one feature'],
+  ],
+  'no columns': ['{ a: f32, n: i32, c: category }', '{}', ['7:12 dataset.columns: expected at least one column, found an empty map']],
+  'a file and a module': [
+    'id: numbers',
+    'id: numbers\n  module: ./m.ts',
+    ['3:3 dataset: expected either source or module, found a map with id, module, source, time, label, columns'],
+  ],
+};
+
+for (const [name, [part, by, expected]] of Object.entries(table)) {
+  test(name, async () => assert.equal(await issuesOf(changed(part, by)), expected));
+}
+
+test('binary loss for three classes', async () => {
+  const text = changed('{ column: y }', '{ column: y, classes: 3 }').replace('training:', 'training:\n  criterion: bce');
+  assert.equal(await issuesOf(text), ['13:14 training.criterion: expected cross-entropy, because dataset.label has 3 classes']);
+});
+
+test('all issues at once, in order of position, also between sections that are right', async () => {
+  const text = changed('seed: 7', 'seed: x')
+    .replace('lr: 0.1', 'lr: 0')
+    .replace('{ column: a }', '{ column: c }')
+    .replace('samples: 10', 'samples: 0');
+  assert.equal(
+    (await issuesOf(text)).map((issue) => issue.split(' ')[1]),
+    ['pipeline.seed:', 'features.dense[0].column:', 'training.optimizer.lr:', 'trigger.samples:'],
+  );
+});
+
+test('the message shows file, position, path and the line with a caret', async () => {
+  const error = await configError(changed('samples: 10', 'samples: many'));
+  assert.is(error.code, 'E_CONFIG');
+  assert.is(
+    error.message,
+    [
+      'p.yaml:14:33  trigger.samples: expected a whole number >= 1, found "many"',
+      '    trigger: { id: amount, samples: many }',
+      '                                    ^',
+    ].join('\n'),
+  );
+  assert.equal(error.issues, [
+    {
+      file: 'p.yaml',
+      line: 14,
+      column: 33,
+      path: 'trigger.samples',
+      found: '"many"',
+      expected: 'a whole number >= 1',
+      message: 'expected a whole number >= 1, found "many"',
+    },
+  ]);
+});
+
+test('the caret keeps its place behind tabs, wide characters and in long lines', async () => {
+  const caretOf = async (text: string) => {
+    const [, line = '', caret = ''] = (await configError(text)).message.split('\n');
+    return { line, caret };
+  };
+  const wide = await caretOf(changed('{ id: small, seed: 7 }', '{ id: small,\t"日本": 7 }'));
+  assert.is(wide.caret, `    ${' '.repeat(22)}\t^`);
+  const after = await caretOf(changed('{ column: a }', '{ column: 日本, x: 1 }'));
+  assert.is(after.caret, `    ${' '.repeat(26)}^`);
+  const long = await caretOf(
+    changed('columns: { a: f32', `columns: { ${Array.from({ length: 100 }, (_, i) => `k${i}: f32`).join(', ')}, a: f64`),
+  );
+  assert.ok(long.line.length < 140);
+  assert.is(long.line.slice(long.caret.length - 1).slice(0, 3), 'f64');
+});
+
+test('control characters of the file do not reach the terminal', async () => {
+  const error = await configError(changed('samples: 10', 'samples: "\\e[31m\u009b31mred"'));
+  assert.not.match(error.message, /(?!\n)\p{Cc}/u);
+});
+
+test('more than 50 issues are cut and counted', async () => {
+  const error = await configError(smallPipeline + Array.from({ length: 120 }, (_, i) => `unknown${i}: 1\n`).join(''));
+  assert.is(error.issues.length, 50);
+  assert.is(error.omitted, 70);
+  assert.ok(error.message.endsWith('\nand 70 more'));
+});
+
+test.run();

@@ -75,27 +75,6 @@ ModelSpec read_model(const Arg& arg) {
   arg.fail("a known model");
 }
 
-[[noreturn]] void fail_shape(const Arg& plan, const std::string& what) {
-  throw Error(code::kShape, std::string("[") + plan.op() + "] " + plan.path() + ": " + what);
-}
-
-void check_fit(const Arg& plan, const Features& features, const DlrmSpec& model, Criterion criterion) {
-  const auto counts = [](size_t has, size_t wants) { return std::to_string(has) + ", but the model takes " + std::to_string(wants); };
-  if (features.dense.size() != model.dense)
-    fail_shape(plan, "the number of dense features is " + counts(features.dense.size(), model.dense));
-  if (features.categorical.size() != model.tables.size())
-    fail_shape(plan, "the number of categorical features is " + counts(features.categorical.size(), model.tables.size()));
-  for (size_t i = 0; i < model.tables.size(); ++i) {
-    if (features.categorical[i].buckets > model.tables[i])
-      fail_shape(plan, "categorical feature " + std::to_string(i) + " has " + std::to_string(features.categorical[i].buckets) +
-                           " buckets, but its embedding table " + std::to_string(model.tables[i]) + " rows");
-  }
-  const uint32_t outputs = model.top.empty() ? 0 : model.top.back();
-  if (criterion == Criterion::kBce ? outputs != 1 : outputs < 2)
-    fail_shape(plan, "the criterion " + std::string(criterion == Criterion::kBce ? "bce wants 1 output" : "cross-entropy wants 2 outputs or more") +
-                         ", but the model has " + std::to_string(outputs));
-}
-
 }  // namespace
 
 ModelPlan read_model_plan(const Arg& plan) {
@@ -103,7 +82,6 @@ ModelPlan read_model_plan(const Arg& plan) {
   result.features = read_features(plan.field("features"));
   result.model = read_model(plan.field("model"));
   result.criterion = plan.field("criterion").choice(kCriteria);
-  std::visit([&](const auto& spec) { check_fit(plan, result.features, spec, result.criterion); }, result.model);
   return result;
 }
 

@@ -6,6 +6,7 @@ add_library(sluice_train STATIC
   src/train/compute.cpp
   src/train/criterion.cpp
   src/train/features.cpp
+  src/train/fit.cpp
   src/train/kernels.cpp
   src/train/loader.cpp
   src/train/models/dlrm.cpp

@@ -1,12 +1,14 @@
 // The public API: what `import { … } from 'sluice'` gives.
-export { parseDuration, formatDuration } from './config/durations.js';
+export { duration, formatDuration, parseDuration } from './base/durations.js';
 export { pipelineJsonSchema } from './config/json-schema.js';
 export { ConfigError, type ConfigIssue } from './config/issues.js';
+export { loadModule } from './config/modules.js';
 export { loadPipeline, type LoadedPipeline, parsePipeline, type ParseOptions } from './config/parse.js';
 export type { PipelineConfig } from './config/schema.js';
 export { type ErrorCode, errorCodes, SluiceError } from './errors.js';
 export { Dataset, Snapshot } from './native/dataset.js';
 export { evaluate, rocAuc } from './native/evaluator.js';
+export * from './models/define.js';
 export { modelHeader } from './native/models.js';
 export { buildInfo, computeThreads, setComputeThreads } from './native/threads.js';
 export { train } from './native/trainer.js';
@@ -16,7 +18,7 @@ export type { OnEvent, RunEvent } from './pipeline/events.js';
 export { Journal, readResult } from './pipeline/journal.js';
 export type * from './pipeline/results.js';
 export { runExperiment, type RunOptions } from './pipeline/run.js';
-export { checkSelection, checkTrigger } from './policies/conformance.js';
+export { checkSelection, checkTrigger, memoryContext } from './policies/conformance.js';
 export * from './policies/define.js';
 export { writeReport } from './report/index.js';
 export { defineSource, type SourceModule } from './sources/define.js';

@@ -1,5 +1,5 @@
 // Checks between fields of the pipeline file, and the defaults that depend on other fields.
-import { didYouMean } from './nearest.js';
+import { didYouMean } from '../base/nearest.js';
 import type { DatasetConfig, FeaturesConfig, LabelConfig, PipelineConfig, PipelineFile } from './schema.js';
 
 /** A rule between fields that does not hold. `path` leads to the field to change. */

@@ -5,6 +5,7 @@ import type { PipelineConfig } from './schema.js';
 /** What the hash covers beside the configuration. */
 export type HashedPolicies = {
   /** `id`: the built-in's id, or sha256() of the user's module. `config`: as the policy gets it. */
+  model: { id: string; config: unknown };
   trigger: { id: string; config: unknown };
   selection: { id: string; config: unknown; reset: boolean };
   /** sha256() of each of the user's files, in any order. */
@@ -17,10 +18,10 @@ export type HashedPolicies = {
  */
 export function pipelineHash(config: PipelineConfig, policies: HashedPolicies): string {
   const { pipeline, replay, dataset, ...rest } = config;
-  const { trigger, selection, modules } = policies;
+  const { model, trigger, selection, modules } = policies;
   const data = 'module' in dataset ? { ...dataset, module: true } : dataset;
   const counted = { seed: pipeline.seed, batch: replay.batch, modules: [...modules].sort() };
-  return sha256(canonicalJson({ ...rest, dataset: data, trigger, selection, ...counted }));
+  return sha256(canonicalJson({ ...rest, dataset: data, model, trigger, selection, ...counted }));
 }
 
 export const sha256 = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');

@@ -1,20 +1,25 @@
 // draft-7 JSON Schema of the pipeline file, for editors: from the zod schemas and the policies' own.
+import type { ModelDefinition } from '../models/define.js';
+import { models } from '../models/registry.js';
 import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
 import { selectionPolicies, triggerPolicies } from '../policies/registry.js';
 import { inputSchema, type JsonSchema } from './expectations.js';
 import { modulePath } from './fields.js';
 import { pipelineFile } from './schema.js';
 
-/** A policy of the user's own, under the id (a path) that the pipeline names it by. */
+/** A policy or model of the user's own, under the id (a path) that the pipeline names it by. */
 export type NamedPolicy<P> = { id: string; policy: P };
 
-export type SchemaOptions = { triggers?: readonly NamedPolicy<TriggerPolicy>[]; selections?: readonly NamedPolicy<SelectionPolicy>[] };
+export type SchemaOptions = { triggers?: readonly NamedPolicy<TriggerPolicy>[]; selections?: readonly NamedPolicy<SelectionPolicy>[]; models?: readonly NamedPolicy<ModelDefinition>[] };
+
+type Named = TriggerPolicy | SelectionPolicy | ModelDefinition;
 
 /** JSON Schema of a pipeline file. Policies given by the caller are checked like built-in ones; other paths are open. */
 export function pipelineJsonSchema(options: SchemaOptions = {}): JsonSchema {
   const schema = fileSchema();
   const properties = {
     ...schema.properties,
+    model: policyUnion('model', [...models.map(named), ...(options.models ?? [])]),
     trigger: policyUnion('trigger', [...triggerPolicies.map(named), ...(options.triggers ?? [])]),
     selection: policyUnion('selection', [...selectionPolicies.map(named), ...(options.selections ?? [])]),
   };
@@ -22,7 +27,7 @@ export function pipelineJsonSchema(options: SchemaOptions = {}): JsonSchema {
 }
 
 /** JSON Schema of the section that names this policy: its own fields beside `id` (and `reset`). */
-export function policySchema(policy: TriggerPolicy | SelectionPolicy, id = policy.id): JsonSchema {
+export function policySchema(policy: Named, id = policy.id): JsonSchema {
   const common = { ...sectionSchema(policy.kind).properties, id: { const: id, description: policy.summary } } as Record<string, JsonSchema>;
   if (policy.kind === 'selection') common['reset'] = { ...common['reset'], default: policy.reset };
   const { $schema: _, ...own } = inputSchema(policy.config);
@@ -32,11 +37,11 @@ export function policySchema(policy: TriggerPolicy | SelectionPolicy, id = polic
 let file: JsonSchema | undefined;
 const fileSchema = (): JsonSchema => (file ??= inputSchema(pipelineFile));
 
-const sectionSchema = (section: 'trigger' | 'selection'): JsonSchema => fileSchema().properties?.[section] as JsonSchema;
+const sectionSchema = (section: Named['kind']): JsonSchema => fileSchema().properties?.[section] as JsonSchema;
 
 const named = <P extends { id: string }>(policy: P): NamedPolicy<P> => ({ id: policy.id, policy });
 
-function policyUnion(section: 'trigger' | 'selection', policies: readonly NamedPolicy<TriggerPolicy | SelectionPolicy>[]): JsonSchema {
+function policyUnion(section: Named['kind'], policies: readonly NamedPolicy<Named>[]): JsonSchema {
   const { description, ...open } = sectionSchema(section);
   const ids = policies.map(({ id }) => id);
   const path = { ...(open.properties?.['id'] as JsonSchema), pattern: modulePath.source, not: { enum: ids } };

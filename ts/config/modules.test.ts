@@ -156,6 +156,16 @@ test('errors in its fields and in itself are placed in the pipeline file', () =>
     assert.is((error.cause as SluiceError).code, 'E_MODULE');
   }));
 
+test('a schema that throws is an error of its module', () =>
+  withFiles(
+    { 'labels.ts': trigger.replace('.max(limit)', ".refine(() => { throw new Error('boom'); })"), 'lib/limit.ts': '' },
+    async (dir) => {
+      assert.equal(await issuesOf(withTrigger('{ id: ./labels.ts, labels: 3 }'), dir), [
+        "14:16 trigger.id: the config schema of policy 'labels' failed: boom",
+      ]);
+    },
+  ));
+
 test('the hash follows the contents of modules, not their place', () =>
   withFiles(typescript, async (folder) => {
     const text = withTrigger('{ id: ./labels.ts, labels: 3 }');

@@ -1,14 +1,15 @@
-// Loads the user's own TypeScript or JavaScript modules: policies and sources.
+// Loads the user's own TypeScript or JavaScript modules: policies, models and sources.
 import { access, readFile } from 'node:fs/promises';
 import { extname, resolve } from 'node:path';
 import { createJiti, type Jiti } from 'jiti';
 import * as zod from 'zod';
 import { SluiceError } from '../errors.js';
+import type { ModelDefinition } from '../models/define.js';
 import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
 import type { SourceModule } from '../sources/define.js';
 import { printable } from './issues.js';
 
-export type ModuleKinds = { trigger: TriggerPolicy; selection: SelectionPolicy; source: SourceModule };
+export type ModuleKinds = { trigger: TriggerPolicy; selection: SelectionPolicy; source: SourceModule; model: ModelDefinition };
 export type ModuleKind = keyof ModuleKinds;
 
 export type UserModule<K extends ModuleKind = ModuleKind> = {
@@ -21,6 +22,7 @@ export type UserModule<K extends ModuleKind = ModuleKind> = {
 const kinds = {
   trigger: { name: 'a triggering policy', helper: 'defineTrigger', functions: ['create'] },
   selection: { name: 'a data selection policy', helper: 'defineSelection', functions: ['select'] },
+  model: { name: 'a model', helper: 'defineModel', functions: ['build'] },
   source: { name: 'a source', helper: 'defineSource', functions: ['parts'] },
 } as const;
 

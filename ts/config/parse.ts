@@ -2,6 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { SluiceError } from '../errors.js';
+import type { ModelDefinition } from '../models/define.js';
 import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
 import type { Source } from '../sources/types.js';
 import { crossProblems, resolveDefaults } from './cross-checks.js';
@@ -21,6 +22,7 @@ export type LoadedPipeline = {
   text: string;
   /** Every default filled in; durations in milliseconds, training.first absolute, other paths as written. */
   config: PipelineConfig;
+  model: { policy: ModelDefinition; config: unknown };
   trigger: { policy: TriggerPolicy; config: unknown };
   selection: { policy: SelectionPolicy; config: unknown; reset: boolean };
   /** Where `dataset.module` names one. */
@@ -52,14 +54,15 @@ export async function parsePipeline(text: string, fileName: string, options: Par
   const shape = validate(pipelineFile, pipelineJsonSchema(), yaml.value);
   const problems: Problem[] = [...shape.problems];
   const sections = shape.value ?? validSections(yaml.value, problems);
+  const model = await resolvePolicy('model', sections.model, dir, problems);
   const trigger = await resolvePolicy('trigger', sections.trigger, dir, problems);
   const selection = await resolvePolicy('selection', sections.selection, dir, problems);
   const source = await resolveSource(sections.dataset, dir, problems);
   for (const { path, message } of crossProblems(sections)) {
     problems.push({ path, anchor: 'value', found: '', expected: message.replace(/^expected /, ''), message });
   }
-  if (problems.length > 0 || !shape.value || !trigger || !selection) throw configError(problems, yaml, content, fileName);
-  return loaded({ file: fileName, dir, text: content }, resolveDefaults(shape.value), { trigger, selection, source });
+  if (problems.length > 0 || !shape.value || !model || !trigger || !selection) throw configError(problems, yaml, content, fileName);
+  return loaded({ file: fileName, dir, text: content }, resolveDefaults(shape.value), { model, trigger, selection, source });
 }
 
 /** Reads and parses the pipeline file at `path`. E_NOT_FOUND, E_IO, and the errors of parsePipeline(). */
@@ -74,14 +77,15 @@ export async function loadPipeline(path: string): Promise<LoadedPipeline> {
   }
 }
 
-type Modules = { trigger: ResolvedPolicy<TriggerPolicy>; selection: ResolvedPolicy<SelectionPolicy>; source: ResolvedSource };
+type Modules = { model: ResolvedPolicy<ModelDefinition>; trigger: ResolvedPolicy<TriggerPolicy>; selection: ResolvedPolicy<SelectionPolicy>; source: ResolvedSource };
 type ResolvedSource = Awaited<ReturnType<typeof resolveSource>>;
 
 function loaded(origin: { file: string; dir: string; text: string }, config: PipelineConfig, parts: Modules): LoadedPipeline {
-  const { trigger, selection, source } = parts;
-  const files = new Map([...trigger.files, ...selection.files, ...(source?.files ?? [])]);
+  const { model, trigger, selection, source } = parts;
+  const files = new Map([...model.files, ...trigger.files, ...selection.files, ...(source?.files ?? [])]);
   const reset = config.selection.reset ?? selection.policy.reset;
   const hash = pipelineHash(config, {
+    model: { id: model.hashId, config: model.config },
     trigger: { id: trigger.hashId, config: trigger.config },
     selection: { id: selection.hashId, config: selection.config, reset },
     modules: [...files.values()],
@@ -91,6 +95,7 @@ function loaded(origin: { file: string; dir: string; text: string }, config: Pip
   return {
     ...origin,
     config: { ...config, training },
+    model: { policy: model.policy, config: model.config },
     trigger: { policy: trigger.policy, config: trigger.config },
     selection: { policy: selection.policy, config: selection.config, reset },
     ...(source ? { source: source.source } : {}),

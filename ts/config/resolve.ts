@@ -1,6 +1,8 @@
-// From the ids in a pipeline file to the policies and sources themselves: built-in, or a module of the user.
+// From the ids in a pipeline file to the policies, models and sources themselves: built-in, or a module of the user.
 import { readFile } from 'node:fs/promises';
 import { SluiceError } from '../errors.js';
+import type { ModelDefinition } from '../models/define.js';
+import { modelDefinition, models } from '../models/registry.js';
 import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
 import { selectionPolicies, selectionPolicy, triggerPolicies, triggerPolicy } from '../policies/registry.js';
 import type { Source } from '../sources/types.js';
@@ -10,16 +12,22 @@ import { shorten } from './issues.js';
 import { policySchema } from './json-schema.js';
 import { loadModule, type ModuleKind, type UserModule } from './modules.js';
 import type { PipelineFile } from './schema.js';
-import { type Problem, validate } from './validate.js';
+import { type Problem, type Validated, validate } from './validate.js';
 
 /** The user's files by absolute path, with the hash of their contents. */
 type Files = Map<string, string>;
 
 export type ResolvedPolicy<P> = { policy: P; config: unknown; hashId: string; files: Files };
 
-type Policies = { trigger: TriggerPolicy; selection: SelectionPolicy };
+type Policies = { trigger: TriggerPolicy; selection: SelectionPolicy; model: ModelDefinition };
 
-/** The policy that a section names, and its checked config. What is wrong is added to `problems`. */
+const builtIn = {
+  trigger: { all: triggerPolicies, find: triggerPolicy },
+  selection: { all: selectionPolicies, find: selectionPolicy },
+  model: { all: models, find: modelDefinition },
+};
+
+/** The policy or model that a section names, and its checked config. What is wrong is added to `problems`. */
 export async function resolvePolicy<K extends keyof Policies>(
   section: K,
   given: PipelineFile[K] | undefined,
@@ -32,9 +40,20 @@ export async function resolvePolicy<K extends keyof Policies>(
   if (!found) return undefined;
   const common = section === 'selection' ? ['id', 'reset'] : ['id'];
   const own = Object.fromEntries(Object.entries(given).filter(([key]) => !common.includes(key)));
-  const checked = validate(found.policy.config, policySchema(found.policy, given.id), own, given);
+  const checked = await collect(problems, path, given.id, async () => checkOwn(found.policy, own, given));
+  if (!checked) return undefined;
   problems.push(...checked.problems.map((problem) => ({ ...problem, path: [section, ...problem.path] })));
   return checked.problems.length > 0 ? undefined : { ...found, config: checked.value };
+}
+
+/** The schema may come from a user's module: it is not trusted not to throw. */
+function checkOwn(policy: Policies[keyof Policies], own: unknown, given: { id: string }): Validated<unknown> {
+  try {
+    return validate(policy.config, policySchema(policy, given.id), own, given);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SluiceError('E_MODULE', `the config schema of '${policy.id}' failed: ${reason}`, { cause: error });
+  }
 }
 
 /** The source that dataset.module names, if it names one. What is wrong is added to `problems`. */
@@ -52,9 +71,9 @@ export async function resolveSource(
 }
 
 async function findPolicy<K extends keyof Policies>(section: K, id: string, dir: string) {
-  const builtIn = (section === 'trigger' ? triggerPolicies : selectionPolicies).some((policy) => policy.id === id);
-  if (builtIn || !modulePath.test(id)) {
-    const policy = (section === 'trigger' ? triggerPolicy(id) : selectionPolicy(id)) as Policies[K];
+  const { all, find } = builtIn[section];
+  if (all.some((policy) => policy.id === id) || !modulePath.test(id)) {
+    const policy = find(id) as Policies[K];
     return { policy, hashId: id, files: new Map() as Files };
   }
   const loaded = await loadModule(id, dir, section);

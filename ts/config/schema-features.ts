@@ -1,4 +1,4 @@
-// Sections `features` and `model` of the pipeline file: from stored columns to a model's inputs, and the model.
+// Section `features` of the pipeline file: from stored columns to a model's inputs.
 import { z } from 'zod';
 import { columnName, whole } from './fields.js';
 
@@ -49,18 +49,6 @@ export const features = z
   })
   .describe("The model's inputs, made from stored columns and from the timestamp.");
 
-const widths = z.array(whole(1, 65_536)).max(32);
-
-export const model = z
-  .strictObject({
-    id: z.literal('dlrm').describe('Architecture: dlrm (Naumov et al., 2019, arXiv 1906.00091).'),
-    embedding: whole(1, 4096).default(16).describe('Width of an embedding.'),
-    bottom: widths.default([32]).describe('Widths of the hidden layers for dense features. A last layer as wide as an embedding is added.'),
-    top: widths.default([64, 32]).describe('Widths of the hidden layers after the interaction. The output layer is added.'),
-  })
-  .describe('The model that is trained.');
-
 export type FeaturesConfig = z.output<typeof features>;
 export type DenseFeatureConfig = z.output<typeof denseFeature>;
 export type CategoricalFeatureConfig = z.output<typeof categoricalFeature>;
-export type ModelConfig = z.output<typeof model>;

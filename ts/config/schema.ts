@@ -1,13 +1,13 @@
 // The pipeline file: one schema from which types, checks, editor help and defaults come.
 import { z } from 'zod';
-import { duration } from './durations.js';
+import { duration } from '../base/durations.js';
 import { batchSize, id, whole } from './fields.js';
 import { dataset } from './schema-dataset.js';
-import { features, model } from './schema-features.js';
+import { features } from './schema-features.js';
 import { type TrainingFileConfig, training } from './schema-training.js';
 
 export type { ColumnType, DatasetConfig, LabelConfig, SourceConfig, TimeConfig } from './schema-dataset.js';
-export type { CategoricalFeatureConfig, DenseFeatureConfig, FeaturesConfig, ModelConfig } from './schema-features.js';
+export type { CategoricalFeatureConfig, DenseFeatureConfig, FeaturesConfig } from './schema-features.js';
 export type { OptimizerConfig } from './schema-training.js';
 
 const pipeline = z
@@ -20,8 +20,12 @@ const pipeline = z
   })
   .describe('The pipeline itself.');
 
-// A policy's own fields are checked by the policy's schema, which the registry or the user's module brings.
+// A policy's or model's own fields are checked by its own schema, which the registry or the user's module brings.
 const policyId = z.string().min(1).max(4096);
+
+const model = z
+  .looseObject({ id: policyId.describe("A built-in model's id, or the path of a module made with defineModel().") })
+  .describe('The model that is trained.');
 
 const trigger = z
   .looseObject({ id: policyId.describe("A built-in policy's id, or the path of a module made with defineTrigger().") })

@@ -3,7 +3,7 @@
 import type { z } from 'zod';
 import { describeSchemas, fieldsAt, type JsonSchema, schemasAt } from './expectations.js';
 import { shorten, showPath, showValue } from './issues.js';
-import { didYouMean, nearest } from './nearest.js';
+import { didYouMean, nearest } from '../base/nearest.js';
 import type { Anchor } from './yaml.js';
 
 export type Problem = {
@@ -20,8 +20,8 @@ export type Problem = {
 export type Validated<T> = { value: T; problems: [] } | { value: undefined; problems: Problem[] };
 
 /**
- * Checks `input`. Expectations are put into words from `json`, the JSON Schema of the map `whole` that `input` is, or is
- * the part of that the schema covers.
+ * Checks `input`, which is `whole` or that part of its fields which the schema covers. Expectations are put into words
+ * from `json`, the JSON Schema of `whole`.
  */
 export function validate<T>(schema: z.ZodType<T>, json: JsonSchema, input: unknown, whole = input): Validated<T> {
   // The empty message marks issues for which the schema has no words of its own.

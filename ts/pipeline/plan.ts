@@ -1,23 +1,35 @@
 // From the pipeline file's sections to the flat plans that cross the border.
+import type { LoadedPipeline } from '../config/parse.js';
 import type { PipelineConfig } from '../config/schema.js';
+import { SluiceError } from '../errors.js';
 import type { Features, Model, Optimizer, Schema, TrainPlan } from '../native/types.js';
 
 /** What stays the same for all trainings of a pipeline. */
 export type TrainingRecipe = Omit<TrainPlan, 'trainset' | 'parent' | 'output' | 'metadata'>;
 
-type OptimizerConfig = { id: Optimizer['kind']; lr: number; eps?: number | undefined; beta1?: number | undefined; beta2?: number | undefined };
-
-/** PyTorch's defaults for what the pipeline leaves out. */
-function optimizer(config: OptimizerConfig): Optimizer {
-  const eps = config.eps ?? (config.id === 'adagrad' ? 1e-10 : 1e-8);
-  return { kind: config.id, lr: config.lr, eps, beta1: config.beta1 ?? 0.9, beta2: config.beta2 ?? 0.999 };
-}
-
 const hours = 24;
 const weekdays = 7;
 const months = 12;
 
-export function featuresOf(config: PipelineConfig['features'], schema: Schema): Features {
+export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolder: string): TrainingRecipe {
+  const { pipeline: section, features: featureConfig, training } = pipeline.config;
+  const features = featuresOf(featureConfig, schema);
+  return {
+    trainsetFolder,
+    features,
+    model: modelOf(pipeline, features, training.criterion === 'bce' ? 1 : schema.classes),
+    criterion: training.criterion,
+    precision: training.precision,
+    denseOptimizer: optimizerOf(training.optimizer.mlp),
+    embeddingOptimizer: optimizerOf(training.optimizer.embedding),
+    seed: section.seed,
+    batchSize: training.batchSize,
+    epochs: training.epochs,
+    shuffle: training.shuffle,
+  };
+}
+
+function featuresOf(config: PipelineConfig['features'], schema: Schema): Features {
   const column = (name: string) => schema.columns.findIndex((c) => c.name === name);
   const dense = config.dense.map((f): Features['dense'][number] =>
     'time' in f
@@ -32,38 +44,17 @@ export function featuresOf(config: PipelineConfig['features'], schema: Schema): 
   return { dense, categorical };
 }
 
-export function criterionOf(config: PipelineConfig, schema: Schema): 'bce' | 'cross-entropy' {
-  return config.training.criterion ?? (schema.classes > 2 ? 'cross-entropy' : 'bce');
+/** The architecture of the model's definition, which may be the user's: E_MODULE when it fails. The core checks what it gives. */
+function modelOf({ model }: LoadedPipeline, features: Features, outputs: number): Model {
+  try {
+    return model.policy.build(model.config, { dense: features.dense.length, tables: features.categorical.map((f) => f.buckets), outputs });
+  } catch (error) {
+    throw new SluiceError('E_MODULE', `model '${model.policy.id}' failed: ${(error as Error)?.message ?? error}`, { cause: error });
+  }
 }
 
-export function modelOf(config: PipelineConfig['model'], features: Features, outputs: number): Model {
-  const bottom = features.dense.length > 0 ? [...config.bottom, config.embedding] : [];
-  return {
-    kind: 'dlrm',
-    dense: features.dense.length,
-    tables: features.categorical.map((f) => f.buckets),
-    embedding: config.embedding,
-    bottom,
-    top: [...config.top, outputs],
-  };
-}
-
-export function recipeOf(config: PipelineConfig, schema: Schema, trainsetFolder: string): TrainingRecipe {
-  const { training } = config;
-  const features = featuresOf(config.features, schema);
-  const criterion = criterionOf(config, schema);
-  const parts = 'mlp' in training.optimizer ? training.optimizer : { mlp: training.optimizer, embedding: training.optimizer };
-  return {
-    trainsetFolder,
-    features,
-    model: modelOf(config.model, features, criterion === 'bce' ? 1 : schema.classes),
-    criterion,
-    precision: training.precision,
-    denseOptimizer: optimizer(parts.mlp),
-    embeddingOptimizer: optimizer(parts.embedding),
-    seed: config.pipeline.seed,
-    batchSize: training.batchSize,
-    epochs: training.epochs,
-    shuffle: training.shuffle,
-  };
+function optimizerOf(config: PipelineConfig['training']['optimizer']['mlp']): Optimizer {
+  // SGD and Adagrad leave out what only Adam has.
+  const { id: kind, lr, eps, beta1, beta2 } = { eps: 1e-8, beta1: 0.9, beta2: 0.999, ...config };
+  return { kind, lr, eps, beta1, beta2 };
 }

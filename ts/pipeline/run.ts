@@ -87,7 +87,7 @@ class Run {
     const info = dataset.info();
     if (info.size === 0) throw new SluiceError('E_SOURCE', `dataset ${config.dataset.id} holds no samples`);
     if (!info.sorted) throw new SluiceError('E_SOURCE', `dataset ${config.dataset.id}: timestamps go back in time; experiments replay sources that are in order of time`);
-    this.#recipe = recipeOf(config, info.schema, folders.trainsets);
+    this.#recipe = recipeOf(pipeline, info.schema, folders.trainsets);
     this.#trigger = pipeline.trigger.policy.create(pipeline.trigger.config, { seed: config.pipeline.seed });
     this.#windows = evaluationWindows(snapshot, config.evaluation.window);
     this.#model = config.training.first ?? null;

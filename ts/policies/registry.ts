@@ -1,5 +1,5 @@
 // The policies that Sluice brings. The YAML union, the JSON Schema and `sluice policies` derive from these lists.
-import { didYouMean } from '../config/nearest.js';
+import { didYouMean } from '../base/nearest.js';
 import { SluiceError } from '../errors.js';
 import type { SelectionPolicy, TriggerPolicy } from './define.js';
 import { allData } from './selection/all-data.js';

@@ -1,11 +1,10 @@
 // From a source's columns to the typed arrays that the index takes; every value is checked, an error names its place.
-import type { ColumnType, DatasetConfig } from '../config/schema.js';
 import { type ErrorCode, SluiceError } from '../errors.js';
 import type { Batch, Schema } from '../native/types.js';
 import type { Dictionary } from './dictionary.js';
+import type { ColumnType, DatasetSpec } from './spec.js';
 import type { ColumnValues, RecordBatch } from './types.js';
 
-export type DatasetSpec = Pick<DatasetConfig, 'time' | 'label' | 'columns'>;
 type TimeUnit = DatasetSpec['time']['unit'];
 
 /** What a null category is stored as. */

@@ -1,17 +1,18 @@
 // From a source to the samples of a dataset. Progress and dictionaries are committed in the transaction of the rows
 // that they belong to: a stop at any instant loses nothing and doubles nothing.
-import type { DatasetConfig } from '../config/schema.js';
 import { SluiceError } from '../errors.js';
 import type { Batch } from '../native/types.js';
 import { csvPart } from './csv.js';
 import { Dictionary } from './dictionary.js';
-import { type DatasetSpec, encode } from './encode.js';
+import { encode } from './encode.js';
 import { inOrder, orderOf, type PartOrder, placeOf } from './order.js';
 import { parquetPart } from './parquet.js';
 import { resolveFiles } from './paths.js';
+import type { DatasetSpec, FileSource } from './spec.js';
 import type { Source, SourcePart } from './types.js';
 
-export { type DatasetSpec, schemaOf } from './encode.js';
+export { schemaOf } from './encode.js';
+export type { DatasetSpec } from './spec.js';
 
 /** What ingestion needs of a dataset. */
 export type IngestStore = {
@@ -36,8 +37,8 @@ export type IngestResult = { appended: number; total: number; parts: number };
 type PartState = { fingerprint: string; rows: number; complete: boolean; sorted: boolean; firstMs: number; total: number };
 
 /** The source that a pipeline's dataset section names by files. */
-export async function openSource(config: DatasetConfig, pipelineDir: string): Promise<Source> {
-  if (!('source' in config) || config.source === undefined) throw new SluiceError('E_SOURCE', `dataset ${config.id} names no source`);
+export async function openSource(config: { id: string; source?: FileSource }, pipelineDir: string): Promise<Source> {
+  if (config.source === undefined) throw new SluiceError('E_SOURCE', `dataset ${config.id} names no source`);
   const { format, path } = config.source;
   const files = resolveFiles(path, pipelineDir);
   return { parts: async () => Promise.all(files.map((file) => (format === 'parquet' ? parquetPart(file) : csvPart(file)))) };

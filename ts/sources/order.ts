@@ -1,7 +1,7 @@
 // The order of arrival: rows must go in by time. Most files are sorted; the others are sorted here.
-import type { DatasetSpec } from './encode.js';
 import { neededColumns, timesMs } from './encode.js';
 import { SluiceError } from '../errors.js';
+import type { DatasetSpec } from './spec.js';
 import type { RecordBatch, SourcePart } from './types.js';
 
 /** Rows of a part that has to be sorted in memory. */

@@ -7,6 +7,7 @@
 #include "modelstore/safetensors.h"
 #include "train/compute.h"
 #include "train/criterion.h"
+#include "train/fit.h"
 
 namespace sluice {
 
@@ -101,6 +102,7 @@ Metrics evaluate_window(Scorer& scorer, const EvalPlan& plan, size_t outputs, co
 std::vector<Metrics> evaluate(const std::shared_ptr<Snapshot>& data, const EvalPlan& plan, const StopFlag& stop,
                               const std::function<void(size_t)>& progress) {
   check_features(plan.features, data->schema());
+  check_fit(plan.model, plan.features, plan.criterion);
   if (plan.batch_size == 0) throw Error(code::kArgument, "batch size: expected at least 1, got 0");
   for (const Window& window : plan.windows) {
     if (window.first > window.end || window.end > data->size()) {
@@ -114,6 +116,7 @@ std::vector<Metrics> evaluate(const std::shared_ptr<Snapshot>& data, const EvalP
   const std::unique_ptr<Model> model = make_model(plan.model, options);
   load_safetensors(plan.model_file, model->parameters());
   model->parameters_changed();
+  const ComputeScope compute(model->flops_per_row() * plan.batch_size);
   Scorer scorer(*data, plan, *model);
   std::vector<Metrics> results;
   for (const Window& window : plan.windows) {

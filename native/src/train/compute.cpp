@@ -23,6 +23,17 @@ at::Tensor view(const Matrix& m) {
 }
 
 std::atomic<int> bf16_override{-1};
+std::atomic<int> wanted_threads{0};
+
+/// A step below this takes a millisecond or two on one core; handing it around costs as much, and far more when the
+/// cores are busy (the loader works on one of them).
+constexpr double kSerialFlops = 50e6;
+
+/// What LibTorch found when the process began: the cores that it may use.
+int available_threads() {
+  static const int threads = at::get_num_threads();
+  return threads;
+}
 
 }  // namespace
 
@@ -63,14 +74,23 @@ void parallel_for(size_t n, size_t grain, const std::function<void(size_t, size_
                    [&](int64_t begin, int64_t end) { body(static_cast<size_t>(begin), static_cast<size_t>(end)); });
 }
 
+ComputeScope::ComputeScope(double flops_per_step) : before_(at::get_num_threads()) {
+  at::set_num_threads(flops_per_step < kSerialFlops ? 1 : compute_threads());
+}
+
+ComputeScope::~ComputeScope() { at::set_num_threads(before_); }
+
 void set_compute_threads(int threads) {
   if (threads < 0 || threads > 1024) {
     throw Error(code::kArgument, "threads: expected 0 (all cores) to 1024, got " + std::to_string(threads));
   }
-  static const int available = at::get_num_threads();
-  at::set_num_threads(threads == 0 ? available : threads);
+  wanted_threads = threads == 0 ? available_threads() : threads;
+  at::set_num_threads(wanted_threads);
 }
 
-int compute_threads() { return at::get_num_threads(); }
+int compute_threads() {
+  const int wanted = wanted_threads;
+  return wanted > 0 ? wanted : available_threads();
+}
 
 }  // namespace sluice

@@ -27,6 +27,20 @@ void gemm(const Matrix& a, const Matrix& b, float* c, size_t c_stride, float alp
 bool native_bf16();
 void override_native_bf16(bool value);
 
+/// Decides, for as long as it lives, on how many threads the calling thread computes: all that set_compute_threads()
+/// allows, or one where a step of so many floating-point operations is shorter than waking the others up is worth.
+/// Every thread that computes opens one: LibTorch's and MKL's settings are the thread's own.
+class ComputeScope {
+ public:
+  explicit ComputeScope(double flops_per_step);
+  ~ComputeScope();
+  ComputeScope(const ComputeScope&) = delete;
+  ComputeScope& operator=(const ComputeScope&) = delete;
+
+ private:
+  int before_;
+};
+
 /// Runs body(begin, end) on the compute threads over [0, n), in runs of at least `grain`.
 void parallel_for(size_t n, size_t grain, const std::function<void(size_t begin, size_t end)>& body);
 

@@ -54,6 +54,8 @@ class Model {
   /// Logits [rows, outputs] row-major into `logits`.
   virtual void forward(const Batch& batch, float* logits) = 0;
   virtual uint32_t outputs() const = 0;
+  /// Floating-point operations of a forward pass over one row, roughly; a training step costs three times as many.
+  virtual double flops_per_row() const = 0;
   /// Views of the parameters, in a fixed order; writing through them changes the model.
   virtual std::vector<NamedTensor> parameters() = 0;
   /// Parameters were changed from outside (loaded): derived copies are refreshed.

@@ -5,6 +5,8 @@
 #include <new>
 
 #include "modelstore/safetensors.h"
+#include "train/compute.h"
+#include "train/fit.h"
 
 namespace sluice {
 
@@ -59,12 +61,14 @@ void check_loss(double loss, uint64_t step) {
 TrainResult train(const std::shared_ptr<Snapshot>& data, const TrainSet& set, const TrainPlan& plan, const StopFlag& stop,
                   const std::function<void(const TrainProgress&)>& progress) {
   check_plan(plan);
+  check_fit(plan.model, plan.features, plan.options.criterion);
   stop.check();
   const std::unique_ptr<Model> model = make_model(plan.model, plan.options);
   if (!plan.parent.empty()) {
     load_safetensors(plan.parent, model->parameters());
     model->parameters_changed();
   }
+  const ComputeScope compute(3.0 * model->flops_per_row() * plan.batch_size);
   Loader loader(data, set, plan.features, {plan.batch_size, plan.epochs, plan.shuffle, plan.options.seed, model->outputs()});
 
   TrainResult result;

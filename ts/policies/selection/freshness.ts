@@ -1,6 +1,6 @@
 // Selects a random sample in which recent candidates are more likely: their chance halves with every half-life of age.
 import { z } from 'zod';
-import { duration } from '../../config/durations.js';
+import { duration } from '../../base/durations.js';
 import { defineSelection } from '../define.js';
 import { ratio, sampleCount, samples } from './amount.js';
 

@@ -1,6 +1,6 @@
 // Trigger by time: at the end of every period of the data's own clock.
 import { z } from 'zod';
-import { duration, formatDuration } from '../../config/durations.js';
+import { duration, formatDuration } from '../../base/durations.js';
 import { defineTrigger } from '../define.js';
 
 const dayMs = 86_400_000;

@@ -83,6 +83,7 @@ class Dlrm final : public Model {
   }
 
   uint32_t outputs() const override { return top_.outputs(); }
+  double flops_per_row() const override { return bottom_.flops_per_row() + top_.flops_per_row() + 2.0 * static_cast<double>(pairs_ * width_); }
 
   std::vector<NamedTensor> parameters() override {
     std::vector<NamedTensor> all = bottom_.parameters();

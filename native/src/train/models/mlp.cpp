@@ -60,6 +60,12 @@ Mlp::Mlp(std::string prefix, std::vector<uint32_t> sizes, bool relu_last, const 
   refresh();
 }
 
+double Mlp::flops_per_row() const {
+  double flops = 0.0;
+  for (const Layer& layer : layers_) flops += 2.0 * static_cast<double>(layer.in * layer.out);
+  return flops;
+}
+
 void Mlp::refresh() {
   for (Layer& layer : layers_) {
     if (bf16_) kernels().round_bf16(layer.rounded.data(), layer.weight.data(), layer.weight.size());

@@ -42,6 +42,7 @@ class Mlp {
   /// Refreshes the bf16 copies after parameters were changed from outside.
   void refresh();
   uint32_t outputs() const { return sizes_.back(); }
+  double flops_per_row() const;
 
  private:
   struct Layer {

@@ -11,7 +11,7 @@ const table: Record<string, [string, string, string[]]> = {
   'a learning rate of 0': ['lr: 0.1', 'lr: 0', ['13:29 training.optimizer.lr: expected a number > 0 and <= 1000, found 0']],
   'an empty value': ['samples: 10', 'samples:', ['14:33 trigger.samples: expected a whole number >= 1, found nothing']],
   'a missing field': [', samples: 10', '', ['14:10 trigger.samples: is missing; expected a whole number >= 1']],
-  'a missing section': ['model: { id: dlrm }\n', '', ['1:1 model: is missing; expected a map with id, embedding, bottom, top']],
+  'a missing section': ['model: { id: dlrm }\n', '', ['1:1 model: is missing; expected a map with id']],
   'a misspelt field': ['samples: 10', 'smaples: 10', ['14:24 trigger.smaples: unknown field; did you mean "samples"?']],
   'a misspelt section': ['model:', 'modle:', ['11:1 modle: unknown field; did you mean "model"?']],
   'an unknown field': ['seed: 7', 'colour: red', ['1:24 pipeline.colour: unknown field; expected one of id, seed, threads']],

@@ -161,7 +161,7 @@ test('a schema that throws is an error of its module', () =>
     { 'labels.ts': trigger.replace('.max(limit)', ".refine(() => { throw new Error('boom'); })"), 'lib/limit.ts': '' },
     async (dir) => {
       assert.equal(await issuesOf(withTrigger('{ id: ./labels.ts, labels: 3 }'), dir), [
-        "14:16 trigger.id: the config schema of policy 'labels' failed: boom",
+        "14:16 trigger.id: the config schema of 'labels' failed: boom",
       ]);
     },
   ));
@@ -192,5 +192,28 @@ test('a source of the user’s own', () =>
       assert.match((await issuesOf(text.replace('source.ts', 'other.ts'), dir))[0] ?? '', /^4:11 dataset\.module: there is no file/);
     },
   ));
+
+const model = `
+import { defineModel } from 'sluice';
+import { z } from 'zod';
+export default defineModel({
+  id: 'wide',
+  summary: 'A DLRM with one hidden layer.',
+  config: z.strictObject({ width: z.int().min(1) }),
+  build: ({ width }, { dense, tables, outputs }) => ({ kind: 'dlrm', dense, tables, embedding: 4, bottom: dense > 0 ? [4] : [], top: [width, outputs] }),
+});
+`;
+
+test('a model may be a module; its fields are checked by its own schema and count in the hash', async () => {
+  await withFiles({ 'wide.ts': model }, async (dir) => {
+    const loaded = await parsePipeline(changed('{ id: dlrm }', '{ id: ./wide.ts, width: 7 }'), 'p.yaml', { dir });
+    assert.is(loaded.model.policy.id, 'wide');
+    assert.equal(loaded.model.policy.build(loaded.model.config, { dense: 1, tables: [3], outputs: 1 }).top, [7, 1]);
+    const other = await parsePipeline(changed('{ id: dlrm }', '{ id: ./wide.ts, width: 8 }'), 'p.yaml', { dir });
+    assert.is.not(other.hash, loaded.hash);
+    const wrong = await failure(parsePipeline(changed('{ id: dlrm }', '{ id: ./wide.ts, widht: 7 }'), 'p.yaml', { dir }));
+    assert.match(wrong.message, 'unknown field; did you mean "width"?');
+  });
+});
 
 test.run();

@@ -10,7 +10,7 @@ import { changed, smallPipeline } from './pipeline.test.helper.js';
 const parse = (text: string) => parsePipeline(text, 'folder/p.yaml');
 
 test('defaults are filled in', async () => {
-  const { config } = await parse(smallPipeline);
+  const { config, model } = await parse(smallPipeline);
   assert.equal(config.training, {
     batchSize: 512,
     epochs: 1,
@@ -22,7 +22,8 @@ test('defaults are filled in', async () => {
   });
   assert.equal(config.evaluation, { window: 604_800_000, windows: 'following', batchSize: 8192 });
   assert.equal(config.replay, { batch: 8192 });
-  assert.equal(config.model, { id: 'dlrm', embedding: 16, bottom: [32], top: [64, 32] });
+  assert.equal(model.config, { embedding: 16, bottom: [32], top: [64, 32] });
+  assert.is(model.policy.id, 'dlrm');
   assert.equal(config.features.dense, [{ column: 'a', log: false, mean: 0, scale: 1 }]);
   assert.equal(config.dataset.time, { column: 'when', unit: 'ms' });
 });

@@ -3,6 +3,7 @@ export { duration, formatDuration, parseDuration } from './base/durations.js';
 export { pipelineJsonSchema } from './config/json-schema.js';
 export { ConfigError, type ConfigIssue } from './config/issues.js';
 export { loadModule } from './config/modules.js';
+export { type OwnPolicies, withPolicies } from './config/own.js';
 export { loadPipeline, type LoadedPipeline, parsePipeline, type ParseOptions } from './config/parse.js';
 export type { PipelineConfig } from './config/schema.js';
 export { type ErrorCode, errorCodes, SluiceError } from './errors.js';

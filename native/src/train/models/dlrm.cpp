@@ -59,6 +59,7 @@ class Dlrm final : public Model {
         vectors_(spec.tables.size() + (has_dense_ ? 1 : 0)),
         pairs_(vectors_ * (vectors_ - 1) / 2),
         top_in_((has_dense_ ? width_ : 0) + (vectors_ > 1 ? pairs_ : (has_dense_ ? 0 : width_))),
+        z_stride_((top_in_ + 15) / 16 * 16),
         rng_(options.seed, 1),
         embeddings_(spec.tables, spec.embedding, options),
         bottom_("bottom", with_input(spec.dense, has_dense_ ? spec.bottom : std::vector<uint32_t>{}), true, options, rng_),
@@ -68,7 +69,7 @@ class Dlrm final : public Model {
     run_forward(batch);
     const double loss = criterion_loss(options_.criterion, logits_.data(), batch.rows, outputs(), batch.labels, batch.weights,
                                        nullptr, logits_grad_.data());
-    top_.backward(logits_grad_.data(), outputs(), z_grad_.data(), top_in_);
+    top_.backward(logits_grad_.data(), outputs(), z_grad_.data(), z_stride_);
     interaction_grad(batch.rows);
     if (embeddings_.tables() > 0) {
       embeddings_.update(batch.categorical, batch.rows, x_.data() + (has_dense_ ? width_ : 0), vectors_ * width_);
@@ -103,12 +104,12 @@ class Dlrm final : public Model {
   void reserve(size_t rows) {
     if (rows <= capacity_) return;
     x_ = Buffer<float>(rows * vectors_ * width_, "interaction inputs");
-    z_ = Buffer<float>(rows * top_in_, "interaction outputs");
+    z_ = Buffer<float>(rows * z_stride_, "interaction outputs");
     logits_ = Buffer<float>(rows * outputs(), "logits");
     if (has_dense_) dense_out_ = Buffer<float>(rows * width_, "bottom MLP outputs");
     if (bf16_ && has_dense_) dense_in_ = Buffer<float>(rows * dense_width_, "dense inputs");
     if (options_.train) {
-      z_grad_ = Buffer<float>(rows * top_in_, "interaction gradients");
+      z_grad_ = Buffer<float>(rows * z_stride_, "interaction gradients");
       logits_grad_ = Buffer<float>(rows * outputs(), "logit gradients");
     }
     capacity_ = rows;
@@ -138,7 +139,7 @@ class Dlrm final : public Model {
       bottom_.forward(dense, dense_width_, batch.rows, dense_out_.data(), width_);
     }
     interaction(batch);
-    top_.forward(z_.data(), top_in_, batch.rows, logits_.data(), outputs());
+    top_.forward(z_.data(), z_stride_, batch.rows, logits_.data(), outputs());
   }
 
   /// x [rows, vectors, width]: the sample's vectors; z [rows, top_in]: bottom output, then the products.
@@ -148,7 +149,7 @@ class Dlrm final : public Model {
     parallel_for(batch.rows, kSampleGrain, [&](size_t begin, size_t end) {
       for (size_t b = begin; b < end; ++b) {
         float* x = x_.data() + b * vectors_ * width_;
-        float* z = z_.data() + b * top_in_;
+        float* z = z_.data() + b * z_stride_;
         if (has_dense_) {
           std::copy_n(dense_out_.data() + b * width_, width_, x);
           std::copy_n(x, width_, z);
@@ -183,7 +184,7 @@ class Dlrm final : public Model {
       std::vector<float> symmetric(vectors_ * vectors_);
       for (size_t b = begin; b < end; ++b) {
         float* x = x_.data() + b * block;
-        const float* dz = z_grad_.data() + b * top_in_;
+        const float* dz = z_grad_.data() + b * z_stride_;
         if (b + 1 < end) prefetch(x + block, block);  // the product reads columns: the hardware does not foresee that
         if (vectors_ > 1) {
           k.dot_triangle_grad(dz + (has_dense_ ? width_ : 0), x, vectors_, width_, symmetric.data(), dx.data());
@@ -204,6 +205,7 @@ class Dlrm final : public Model {
   size_t vectors_;  // per sample: tables, plus the bottom MLP's output
   size_t pairs_;
   size_t top_in_;
+  size_t z_stride_;  // top_in, rounded up so that rows are aligned: matrix products run faster on them
   Rng rng_;
   Embeddings embeddings_;
   Mlp bottom_;

@@ -12,7 +12,8 @@ main(() => {
   if (!ready) {
     unlessStamped('npm', fingerprint(['package-lock.json']), ['node_modules/.package-lock.json'], () => {
       say('installing node_modules …');
-      run('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], 'npm could not install the dependencies; its message stands above.');
+      // Not `npm ci`: it insists on optional packages of other platforms, which some registry mirrors do not carry.
+      run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts'], 'npm could not install the dependencies; its message stands above.');
     });
   }
   run(process.execPath, ['scripts/build.mjs', ...process.argv.slice(2)], 'set-up stopped.');

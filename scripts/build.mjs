@@ -1,7 +1,7 @@
 // Builds what is out of date: the addon (cmake-js) and the TypeScript. Runs at `npm install` and before every command
 // of this repository; does nothing, quickly, when nothing changed.
 //   node scripts/build.mjs [--tests] [--bench]
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { findTorch, needGoogleTest, needJsonHeader } from './lib/dependencies.mjs';
@@ -45,6 +45,7 @@ function buildTypeScript() {
     return false;
   }
   return unlessStamped('typescript', fingerprint(['ts', 'tsconfig.json', 'package-lock.json']), ['dist/index.js'], () => {
+    rmSync(join(root, 'dist'), { recursive: true, force: true }); // what was renamed or removed must not stay
     run(process.execPath, [compiler, '-p', 'tsconfig.json'], 'TypeScript found errors; they stand above.');
   });
 }

@@ -1,125 +1,231 @@
-// CSV files (csv-parse), streaming; a header row, delimiter comma, semicolon or tab, gzip by the name's end.
+// CSV files (csv-parse): a header row, then records. Streamed; files that end in .gz are decompressed on the way.
+import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { Transform } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { CsvError, type Options, parse } from 'csv-parse';
+import { CsvError, type Parser, parse } from 'csv-parse';
 import { SluiceError } from '../errors.js';
-import type { SourceFile } from './paths.js';
+import { contentHash, type SourceFile } from './files.js';
 import type { RecordBatch, SourcePart } from './types.js';
 
 const batchRows = 65_536;
-const maxRecordBytes = 16 * 1024 * 1024;
+const readBytes = 2 ** 18;
+const maxRecordBytes = 2 ** 24;
+const delimiters = [',', ';', '\t'];
 
-/** The part that a CSV file is. What is wrong in it is told when it is read: E_SOURCE with the line. */
-export function csvPart(file: SourceFile): SourcePart {
-  return { name: file.name, fingerprint: file.fingerprint, read: (columns, startRow) => readRows(file, columns, startRow) };
+/**
+ * The part that a CSV file is. Values are text; an empty field is null. Without `delimiter` it is the one of comma,
+ * semicolon and tab that the header row has most of. read() throws E_SOURCE with file and line for
+ * records of another length than the header, open quotes, bytes that are not UTF-8, and columns that are not there.
+ * Starting at a later row still parses the rows before it.
+ */
+export function csvPart(file: SourceFile, delimiter?: string): SourcePart {
+  return {
+    name: file.name,
+    fingerprint: file.fingerprint,
+    contentHash: () => contentHash(file),
+    read: (columns, startRow) => readRows(file, delimiter, columns, startRow),
+  };
 }
 
-async function* readRows(file: SourceFile, columns: string[], startRow: number): AsyncGenerator<RecordBatch> {
-  const delimiter = await detectDelimiter(file);
-  const positions: number[] = [];
-  let values: (string | null)[][] = columns.map(() => []);
-  let row = -1; // of the header
+async function* readRows(
+  file: SourceFile,
+  delimiter: string | undefined,
+  columns: string[],
+  startRow: number,
+): AsyncGenerator<RecordBatch> {
+  const chunks = utf8Chunks(bytesOf(file), file.name);
+  const collector = new Collector(file.name, columns, startRow);
+  let parser: Parser | undefined;
   try {
-    for await (const record of records(file, delimiter) as AsyncIterable<string[]>) {
-      if (row++ === -1) {
-        positions.push(...findColumns(file, record, columns));
-        continue;
-      }
-      if (row <= startRow) continue;
-      for (const [i, position] of positions.entries()) {
-        const text = record[position] as string;
-        (values[i] as (string | null)[]).push(text === '' ? null : text);
-      }
-      if ((values[0] as unknown[]).length === batchRows) {
-        yield toBatch(columns, values);
-        values = columns.map(() => []);
-      }
+    for await (const chunk of chunks) {
+      parser ??= createParser(delimiter ?? detectDelimiter(chunk), collector);
+      await write(parser, chunk);
+      collector.check();
+      if (collector.rows >= batchRows) yield collector.batch();
     }
+    if (parser) await end(parser);
+    collector.check();
   } catch (error) {
-    throw unreadable(file, error);
+    throw unreadable(file.name, error);
   }
-  if (row === -1) throw new SluiceError('E_SOURCE', `${file.name}: the file is empty; a header row is needed`);
-  if ((values[0] as unknown[]).length > 0) yield toBatch(columns, values);
+  if (!collector.begun)
+    throw new SluiceError('E_SOURCE', `${file.name}: the file is empty`, {
+      hint: 'a CSV file begins with a header row that names its columns',
+    });
+  if (collector.rows > 0) yield collector.batch();
 }
 
-function records(file: SourceFile, delimiter: string): AsyncIterable<unknown> {
-  const options: Options = { delimiter, bom: true, max_record_size: maxRecordBytes, skip_empty_lines: true, relax_quotes: false };
-  const raw = createReadStream(file.path, { highWaterMark: 1 << 20 });
-  const parser = parse(options);
-  const stages: NodeJS.ReadWriteStream[] = [raw as unknown as NodeJS.ReadWriteStream, ...(file.path.endsWith('.gz') ? [createGunzip()] : []), utf8Check()];
-  // An error anywhere ends the parser, whose iterator then throws it.
-  for (const [i, stage] of stages.entries()) {
-    stage.on('error', (error: Error) => parser.destroy(error));
-    stage.pipe((stages[i + 1] ?? parser) as NodeJS.WritableStream);
+/** Gathers records column by column. */
+class Collector {
+  rows = 0;
+  #values: (string | null)[][];
+  #positions: number[] | undefined;
+  #toSkip: number;
+  #error: unknown;
+
+  constructor(
+    private readonly name: string,
+    private readonly columns: string[],
+    startRow: number,
+  ) {
+    this.#toSkip = startRow;
+    this.#values = columns.map(() => []);
   }
-  parser.on('close', () => raw.destroy());
+
+  /** Called by the parser at moments of its own: it must not throw. */
+  add(record: string[]): void {
+    if (this.#positions === undefined) this.#begin(record);
+    else if (this.#toSkip > 0) this.#toSkip--;
+    else {
+      for (let c = 0; c < this.#positions.length; c++) {
+        const text = record[this.#positions[c]!]!;
+        this.#values[c]!.push(text === '' ? null : text);
+      }
+      this.rows++;
+    }
+  }
+
+  batch(): RecordBatch {
+    const batch = { rows: this.rows, columns: Object.fromEntries(this.columns.map((column, c) => [column, this.#values[c]!])) };
+    this.#values = this.columns.map(() => []);
+    this.rows = 0;
+    return batch;
+  }
+
+  /** Throws what was wrong with the header row. */
+  check(): void {
+    if (this.#error !== undefined) throw this.#error;
+  }
+
+  get begun(): boolean {
+    return this.#positions !== undefined;
+  }
+
+  #begin(header: string[]): void {
+    try {
+      this.#positions = this.columns.map((column) => findColumn(this.name, header, column));
+    } catch (error) {
+      this.#error = error;
+      this.#positions = [];
+    }
+  }
+}
+
+function findColumn(name: string, header: string[], column: string): number {
+  const position = header.indexOf(column);
+  const shown = header.slice(0, 30).join(', ') + (header.length > 30 ? ', …' : '');
+  const hint = `the header row has the columns ${shown}`;
+  if (position < 0) throw new SluiceError('E_SOURCE', `${name}:1: there is no column '${column}'`, { hint });
+  if (header.indexOf(column, position + 1) >= 0)
+    throw new SluiceError('E_SOURCE', `${name}:1: two columns are named '${column}'`, { hint });
+  return position;
+}
+
+function createParser(delimiter: string, collector: Collector): Parser {
+  const parser = parse({
+    delimiter,
+    bom: true,
+    skip_empty_lines: true,
+    max_record_size: maxRecordBytes,
+  });
+  // The option on_record would cost as much as all the parsing.
+  parser.on('data', (record: string[]) => collector.add(record));
+  // write() and end() hand errors over; without a listener the event would end the process.
+  parser.on('error', () => {});
   return parser;
 }
 
-/** Passes bytes through and fails on what is not UTF-8. */
-function utf8Check(): Transform {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  return new Transform({
-    transform(chunk: Buffer, _, done) {
-      try {
-        decoder.decode(chunk, { stream: true });
-        done(null, chunk);
-      } catch {
-        done(new Error('it is not UTF-8 text'));
-      }
-    },
-    flush(done) {
-      try {
-        decoder.decode();
-        done();
-      } catch {
-        done(new Error('it is not UTF-8 text'));
-      }
-    },
+function write(parser: Parser, chunk: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => parser.write(chunk, (error) => (error ? reject(error) : resolve())));
+}
+
+function end(parser: Parser): Promise<void> {
+  return new Promise((resolve, reject) => {
+    parser.once('error', reject);
+    parser.once('end', resolve);
+    parser.end();
   });
 }
 
-/** The one of comma, semicolon and tab that the header line holds most of. */
-async function detectDelimiter(file: SourceFile): Promise<string> {
-  const handle = await open(file.path);
+async function* bytesOf(file: SourceFile): AsyncGenerator<Buffer> {
+  const raw = createReadStream(file.path, { highWaterMark: readBytes });
+  let stream: Readable = raw;
+  if (file.path.endsWith('.gz')) {
+    const gunzip = createGunzip({ chunkSize: readBytes });
+    raw.on('error', (error) => gunzip.destroy(error));
+    stream = raw.pipe(gunzip);
+  }
   try {
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(65_536), 0, 65_536, 0);
-    let head: Buffer = buffer.subarray(0, bytesRead);
-    if (file.path.endsWith('.gz')) head = await firstBytes(file);
-    const line = head.toString('utf8').split(/\r?\n/, 1)[0] ?? '';
-    const counts = [',', ';', '\t'].map((d) => [d, line.split(d).length] as const);
-    return (counts.sort((a, b) => b[1] - a[1])[0] as readonly [string, number])[0];
+    for await (const chunk of stream) yield chunk as Buffer;
   } finally {
-    await handle.close();
+    raw.destroy();
+    stream.destroy();
   }
 }
 
-async function firstBytes(file: SourceFile): Promise<Buffer> {
-  const unzip = createReadStream(file.path).pipe(createGunzip());
-  try {
-    for await (const chunk of unzip) return chunk as Buffer;
-  } catch (error) {
-    throw unreadable(file, error);
+/** Chunks that end between characters. Throws at the first line that is not UTF-8. */
+async function* utf8Chunks(chunks: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer> {
+  let rest: Buffer = Buffer.alloc(0);
+  let line = 1;
+  for await (const chunk of chunks) {
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const whole = bytes.subarray(0, bytes.length - unfinished(bytes));
+    rest = bytes.subarray(whole.length);
+    line = checkUtf8(whole, line, name);
+    if (whole.length > 0) yield whole;
   }
-  return Buffer.alloc(0);
+  checkUtf8(rest, line, name);
 }
 
-function findColumns(file: SourceFile, header: string[], columns: string[]): number[] {
-  return columns.map((column) => {
-    const position = header.indexOf(column);
-    if (position < 0) throw new SluiceError('E_SOURCE', `${file.name}: there is no column '${column}'; it has ${header.join(', ')}`);
-    return position;
-  });
+/** Bytes at the end that begin a character but do not finish it. */
+function unfinished(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back]!;
+    if (byte < 0x80) return 0;
+    if (byte >= 0xc0) return back < (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2) ? back : 0;
+  }
+  return 0;
 }
 
-function toBatch(columns: string[], values: (string | null)[][]): RecordBatch {
-  return { rows: (values[0] as unknown[]).length, columns: Object.fromEntries(columns.map((column, i) => [column, values[i] as (string | null)[]])) };
+/** Returns the line on which `bytes` end, when they begin on `line`. */
+function checkUtf8(bytes: Buffer, line: number, name: string): number {
+  const good = isUtf8(bytes);
+  for (let at = 0; ; line++) {
+    const newline = bytes.indexOf(10, at);
+    if (!good && !isUtf8(bytes.subarray(at, newline < 0 ? bytes.length : newline))) {
+      throw new SluiceError('E_SOURCE', `${name}:${line}: the line is not UTF-8 text`, {
+        hint: 'convert the file, for example with iconv -f latin1 -t utf-8',
+      });
+    }
+    if (newline < 0) return line;
+    at = newline + 1;
+  }
 }
 
-function unreadable(file: SourceFile, error: unknown): unknown {
+/** Looks at the header row, outside of quotes. */
+function detectDelimiter(head: Buffer): string {
+  const [line = ''] = head
+    .toString('utf8')
+    .replace(/"[^"]*"/g, '')
+    .trimStart()
+    .split(/[\r\n]/, 1);
+  const count = (delimiter: string) => line.split(delimiter).length;
+  return delimiters.reduce((best, delimiter) => (count(delimiter) > count(best) ? delimiter : best));
+}
+
+function unreadable(name: string, error: unknown): SluiceError {
   if (error instanceof SluiceError) return error;
-  const line = error instanceof CsvError && typeof error['lines'] === 'number' ? `:${error['lines']}` : '';
-  return new SluiceError('E_SOURCE', `${file.name}${line}: ${(error as Error).message}`, { hint: 'the file may be damaged or incomplete', cause: error });
+  const { message, code } = error as NodeJS.ErrnoException;
+  const line = error instanceof CsvError && typeof error['lines'] === 'number' ? error['lines'] : undefined;
+  const hint = line === undefined ? 'the file may be damaged or incomplete: fetch or write it again' : advice(String(code));
+  return new SluiceError('E_SOURCE', `${name}${line === undefined ? '' : `:${line}`}: ${message}`, { hint, cause: error });
+}
+
+function advice(code: string): string {
+  if (code === 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH')
+    return 'every record needs as many fields as the header row; quote fields that contain the delimiter';
+  if (code === 'CSV_QUOTE_NOT_CLOSED' || code === 'CSV_MAX_RECORD_SIZE')
+    return 'a quote is open: close it, or write a quote inside of a quoted field as two';
+  return 'write quotes at the beginning and the end of a field only, and those inside of a quoted field as two';
 }

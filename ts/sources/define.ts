@@ -6,6 +6,7 @@ export type SourceModule = {
   id: string;
   /** One sentence for people. */
   summary: string;
+  /** Called at every run. A part that was there before must keep its name, and its fingerprint while its rows stay the same. */
   parts(): Promise<SourcePart[]>;
 };
 

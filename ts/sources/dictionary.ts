@@ -1,53 +1,73 @@
-// Categories as dense codes, in the order in which they first appeared.
+// Categories as dense codes, in the order in which they first appeared. They are stored as JSON arrays: the first values
+// under `dict:<column>`, further ones in pages of their own, so that what is written again stays small.
 import { SluiceError } from '../errors.js';
 
-const maxEntries = 16_777_216;
+export const maxCategories = 16_777_216;
+export const maxCategoryLength = 2048;
+/** Such that a page of the longest texts stays far below the 64 MiB that an entry may have. */
+const pageEntries = 4096;
 
 export class Dictionary {
   readonly #codes = new Map<string, number>();
+  #values: string[] = [];
   #stored = 0;
 
-  /** `stored`: the JSON that toJSON() gave before, or null. E_CORRUPT when it is not that. */
-  constructor(readonly column: string, stored: string | null) {
-    if (stored === null) return;
-    const values = parseList(column, stored);
-    for (const value of values) this.#codes.set(value, this.#codes.size);
-    this.#stored = this.#codes.size;
-    if (this.#stored !== values.length) throw new SluiceError('E_CORRUPT', `the dictionary of column '${column}' has a value twice`);
+  /** `state` gives what entries() returned before, by key, or null. E_CORRUPT when it is not that. */
+  constructor(
+    readonly column: string,
+    state: (key: string) => string | null,
+  ) {
+    for (let page = 0; ; page++) {
+      const stored = state(this.#key(page));
+      if (stored === null) break;
+      for (const value of parsePage(column, stored)) {
+        if (this.#codes.has(value))
+          throw new SluiceError('E_CORRUPT', `the dictionary of column '${column}' has the value ${JSON.stringify(value)} twice`);
+        this.add(value);
+      }
+    }
+    this.#stored = this.size;
   }
 
   get size(): number {
-    return this.#codes.size;
+    return this.#values.length;
   }
 
-  /** The value's code, a new one if it has none yet. */
-  code(value: string): number {
-    const known = this.#codes.get(value);
-    if (known !== undefined) return known;
-    const code = this.#codes.size;
-    if (code === maxEntries) throw new SluiceError('E_SOURCE', `column '${this.column}' has more than ${maxEntries} different values; store it as i32 or f32 instead of category`);
+  /** The value's code, if it has one. */
+  find(value: string): number | undefined {
+    return this.#codes.get(value);
+  }
+
+  /** Gives a new value its code. At most maxCategories values of at most maxCategoryLength characters. */
+  add(value: string): number {
+    const code = this.#values.push(value) - 1;
     this.#codes.set(value, code);
     return code;
   }
 
-  /** Whether codes were added since they were last stored. */
-  get grown(): boolean {
-    return this.#codes.size > this.#stored;
+  /** The state entries that changed since the last call: none when no value was added. */
+  entries(): Record<string, string> {
+    const changed: Record<string, string> = {};
+    for (let first = this.#stored - (this.#stored % pageEntries); this.#stored < this.size && first < this.size; first += pageEntries) {
+      changed[this.#key(first / pageEntries)] = JSON.stringify(this.#values.slice(first, first + pageEntries));
+    }
+    this.#stored = this.size;
+    return changed;
   }
 
-  /** Marks what is there as stored and returns it. */
-  store(): string {
-    this.#stored = this.#codes.size;
-    return JSON.stringify([...this.#codes.keys()]);
+  #key(page: number): string {
+    return page === 0 ? `dict:${this.column}` : `dict${page}:${this.column}`;
   }
 }
 
-function parseList(column: string, stored: string): string[] {
+function parsePage(column: string, stored: string): string[] {
   try {
     const values: unknown = JSON.parse(stored);
     if (Array.isArray(values) && values.every((value) => typeof value === 'string')) return values;
   } catch {
-    // told below
+    // Told below.
   }
-  throw new SluiceError('E_CORRUPT', `the dictionary of column '${column}' cannot be read`);
+  throw new SluiceError('E_CORRUPT', `the dictionary of column '${column}' cannot be read`, {
+    hint: 'remove the dataset and ingest it again',
+  });
 }

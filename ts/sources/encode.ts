@@ -1,22 +1,21 @@
-// From a source's columns to the typed arrays that the index takes; every value is checked, an error names its place.
+// From a source's columns to the typed arrays that the index takes. Every value is checked; an error names its place.
 import { type ErrorCode, SluiceError } from '../errors.js';
 import type { Batch, Schema } from '../native/types.js';
-import type { Dictionary } from './dictionary.js';
-import type { ColumnType, DatasetSpec } from './spec.js';
+import { type Dictionary, maxCategories, maxCategoryLength } from './dictionary.js';
+import type { ColumnType, DatasetSpec, LabelSpec } from './spec.js';
+import { timeMs } from './times.js';
 import type { ColumnValues, RecordBatch } from './types.js';
 
-type TimeUnit = DatasetSpec['time']['unit'];
+export type Dictionaries = ReadonlyMap<string, Dictionary>;
 
-/** What a null category is stored as. */
+/** Encoded rows; `columns` in the order of the spec. */
+export type Encoded = Omit<Batch, 'state'>;
+
+/** Where a batch's rows come from, for messages; `firstRow` counts from 0. */
+export type Place = { part: string; firstRow: number };
+
+/** What a category that is null is stored as. */
 export const missingCategory = '(missing)';
-
-/** The place of a batch's first row, for messages. */
-export type Place = { part: string; firstRow: number; timesAreMs: boolean };
-
-const unitMs: Record<TimeUnit, number> = { s: 1000, ms: 1, us: 1e-3, ns: 1e-6, min: 60_000, h: 3_600_000, d: 86_400_000 };
-/** The years 0 to 9999: what lies outside is a wrong unit. */
-const minMs = -62_167_219_200_000;
-const maxMs = 253_402_300_800_000;
 
 /** Columns of the source that a dataset needs. */
 export function neededColumns(spec: DatasetSpec): string[] {
@@ -26,145 +25,197 @@ export function neededColumns(spec: DatasetSpec): string[] {
 /** What the index stores. */
 export function schemaOf(spec: DatasetSpec): Schema {
   const columns = Object.entries(spec.columns).map(([name, type]) => ({ name, type }));
-  const given = 'classes' in spec.label ? spec.label.classes : undefined;
-  return { columns, label: 'class', classes: Array.isArray(given) ? given.length : (given ?? 2) };
+  const classes = 'classes' in spec.label ? spec.label.classes : undefined;
+  return { columns, label: 'class', classes: Array.isArray(classes) ? classes.length : (classes ?? 2) };
 }
 
 /** Encodes a batch; dictionaries grow by what is new. E_NOT_FINITE, E_LABEL_RANGE, E_SOURCE name part, column, row and value. */
-export function encode(batch: RecordBatch, spec: DatasetSpec, dictionaries: Map<string, Dictionary>, place: Place): Omit<Batch, 'state'> {
-  const values = (column: string) => batch.columns[column] as ColumnValues;
+export function encode(batch: RecordBatch, spec: DatasetSpec, dictionaries: Dictionaries, place: Place): Encoded {
+  const context = (name: string) => new Column(name, batch, place);
   return {
-    timestamps: encodeTimes(values(spec.time.column), batch.rows, spec.time, place),
-    labels: encodeLabels(values(spec.label.column), batch.rows, spec.label, place),
-    columns: Object.entries(spec.columns).map(([name, type]) => encodeColumn(values(name), batch.rows, name, type, dictionaries, place)),
+    timestamps: toBigInts(encodeTimes(batch, spec, place)),
+    labels: encodeLabels(context(spec.label.column), spec.label),
+    columns: Object.entries(spec.columns).map(([name, type]) => encodeColumn(context(name), type, dictionaries)),
   };
 }
 
-function fail(code: ErrorCode, place: Place, column: string, row: number, value: unknown, expected: string): never {
-  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : String(value);
-  throw new SluiceError(code, `${place.part}: column '${column}', row ${place.firstRow + row}: expected ${expected}, got ${shown}`);
+/** The batch's times, whole milliseconds since 1970-01-01 UTC. E_SOURCE as encode(). */
+export function encodeTimes(batch: RecordBatch, spec: DatasetSpec, place: Place): Float64Array {
+  const column = new Column(spec.time.column, batch, place);
+  const { unit } = spec.time;
+  const { values, rows } = column;
+  const times = new Float64Array(rows);
+  for (let i = 0; i < rows; i++) {
+    const ms = timeMs(values[i], unit);
+    if (Number.isNaN(ms)) {
+      const hint = `numbers count units of dataset.time.unit, here ${unit}; text is ISO 8601, like 2024-05-01T12:30:00Z`;
+      column.fail('E_SOURCE', i, 'a time of the years 0 to 9999', hint);
+    }
+    times[i] = ms;
+  }
+  return times;
 }
+
+/** One column of a batch. */
+class Column {
+  readonly values: ColumnValues;
+  readonly rows: number;
+
+  constructor(
+    readonly name: string,
+    batch: RecordBatch,
+    readonly place: Place,
+  ) {
+    const values = Object.hasOwn(batch.columns, name) ? batch.columns[name] : undefined;
+    if (values === undefined || values === null || !(values.length >= batch.rows)) {
+      const got = values === undefined ? 'no such column' : `${values?.length ?? 0} of them`;
+      throw new SluiceError('E_SOURCE', `${place.part}: column '${name}': expected ${batch.rows} values, the source gave ${got}`);
+    }
+    this.values = values;
+    this.rows = batch.rows;
+  }
+
+  /** `row` is the row in the batch. */
+  fail(code: ErrorCode, row: number, expected: string, advice = 'correct or remove the row'): never {
+    const at = `column '${this.name}', row ${this.place.firstRow + row + 1}`;
+    const message = `${this.place.part}: ${at}: expected ${expected}, got ${show(this.values[row])}`;
+    throw new SluiceError(code, message, { hint: `${advice} (rows are counted from 1, a header line not included)` });
+  }
+}
+
+function show(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing';
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid date' : value.toISOString();
+  return typeof value === 'object' ? 'an object' : String(value);
+}
+
+const decimal = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*$/;
 
 /** A value as a number; NaN for what is none. */
 function toNumber(value: unknown): number {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
-  if (typeof value === 'string' && value.trim() !== '') return Number(value);
-  return Number.NaN;
+  return typeof value === 'string' && decimal.test(value) ? Number(value) : Number.NaN;
 }
 
-/** Times in milliseconds as numbers; see encode(). */
-export function timesMs(values: ColumnValues, rows: number, time: DatasetSpec['time'], place: Place): Float64Array {
-  const scale = place.timesAreMs ? 1 : unitMs[time.unit];
-  const result = new Float64Array(rows);
-  for (let i = 0; i < rows; i++) {
-    const value = values[i];
-    const ms = Math.floor(timeMs(value, scale));
-    if (!(ms >= minMs && ms < maxMs)) fail('E_SOURCE', place, time.column, i, value, 'a time of the years 0 to 9999 (is dataset.time.unit right?)');
-    result[i] = ms;
-  }
-  return result;
-}
-
-function timeMs(value: unknown, scale: number): number {
-  if (typeof value === 'number') return value * scale;
-  if (typeof value === 'bigint') return Number(value) * scale;
-  if (value instanceof Date) return value.getTime();
-  if (typeof value !== 'string') return Number.NaN;
-  const number = Number(value);
-  return Number.isNaN(number) || value.trim() === '' ? parseIso(value) : number * scale;
-}
-
-/** ISO 8601; without a zone it is UTC. */
-function parseIso(text: string): number {
-  const iso = text.trim().replace(/[ /]/g, (c) => (c === ' ' ? 'T' : '-'));
-  return Date.parse(/[zZ]$|[+-]\d\d:?\d\d$/.test(iso) || !iso.includes('T') ? iso : `${iso}Z`);
-}
-
-function encodeTimes(values: ColumnValues, rows: number, time: DatasetSpec['time'], place: Place): BigInt64Array {
-  const ms = timesMs(values, rows, time, place);
-  const result = new BigInt64Array(rows);
+/** Through halves of 32 bits: making a bigint for each row costs ten times as much. */
+function toBigInts(times: Float64Array): BigInt64Array<ArrayBuffer> {
+  const result = new BigInt64Array(times.length);
   const halves = new Int32Array(result.buffer);
-  for (let i = 0; i < rows; i++) {
-    const t = ms[i] as number;
-    const high = Math.floor(t / 4_294_967_296);
-    halves[2 * i] = (t - high * 4_294_967_296) | 0;
+  for (let i = 0; i < times.length; i++) {
+    const high = Math.floor(times[i]! / 4_294_967_296);
+    halves[2 * i] = (times[i]! - high * 4_294_967_296) | 0;
     halves[2 * i + 1] = high;
   }
   return result;
 }
 
-function encodeLabels(values: ColumnValues, rows: number, label: DatasetSpec['label'], place: Place): Float32Array {
-  const result = new Float32Array(rows);
-  const read = labelReader(label);
+function encodeLabels(column: Column, label: LabelSpec): Float32Array<ArrayBuffer> {
+  if ('atLeast' in label) return encodeThreshold(column, label.atLeast);
+  return Array.isArray(label.classes) ? encodeClassNames(column, label.classes) : encodeClasses(column, label.classes ?? 2);
+}
+
+function encodeThreshold(column: Column, atLeast: number): Float32Array<ArrayBuffer> {
+  const { values, rows } = column;
+  const labels = new Float32Array(rows);
+  for (let i = 0; i < rows; i++) {
+    const x = toNumber(values[i]);
+    if (!Number.isFinite(x)) column.fail('E_NOT_FINITE', i, 'a number');
+    labels[i] = x >= atLeast ? 1 : 0;
+  }
+  return labels;
+}
+
+function encodeClasses(column: Column, classes: number): Float32Array<ArrayBuffer> {
+  const { values, rows } = column;
+  const labels = new Float32Array(rows);
+  for (let i = 0; i < rows; i++) {
+    const x = toNumber(values[i]);
+    if (!(Number.isInteger(x) && x >= 0 && x < classes)) {
+      column.fail(
+        Number.isFinite(x) ? 'E_LABEL_RANGE' : 'E_NOT_FINITE',
+        i,
+        `a class from 0 to ${classes - 1}`,
+        'correct the row, or dataset.label.classes',
+      );
+    }
+    labels[i] = x;
+  }
+  return labels;
+}
+
+function encodeClassNames(column: Column, names: readonly string[]): Float32Array<ArrayBuffer> {
+  const { values, rows } = column;
+  const codes = new Map(names.map((name, code) => [name, code]));
+  const labels = new Float32Array(rows);
   for (let i = 0; i < rows; i++) {
     const value = values[i];
-    const code = read(value);
-    if (typeof code === 'string') fail(value == null || (typeof value === 'number' && !Number.isFinite(value)) ? 'E_NOT_FINITE' : 'E_LABEL_RANGE', place, label.column, i, value, code);
-    result[i] = code;
+    const code = value === null || value === undefined ? undefined : codes.get(String(value));
+    if (code === undefined) {
+      const shown = names.slice(0, 8).join(', ') + (names.length > 8 ? ', …' : '');
+      column.fail('E_LABEL_RANGE', i, `one of the classes ${shown}`, 'correct the row, or dataset.label.classes');
+    }
+    labels[i] = code;
   }
-  return result;
+  return labels;
 }
 
-/** A function from a value to its label, or to what was expected instead. */
-function labelReader(label: DatasetSpec['label']): (value: unknown) => number | string {
-  if ('atLeast' in label) {
-    return (value) => {
-      const x = toNumber(value);
-      return Number.isFinite(x) ? (x >= label.atLeast ? 1 : 0) : 'a number';
-    };
-  }
-  const { classes } = label;
-  if (Array.isArray(classes)) {
-    const codes = new Map(classes.map((name, code) => [name, code]));
-    return (value) => codes.get(String(value)) ?? `one of the classes ${classes.slice(0, 8).join(', ')}${classes.length > 8 ? ', …' : ''}`;
-  }
-  const count = classes ?? 2;
-  return (value) => {
-    const x = toNumber(value);
-    return Number.isInteger(x) && x >= 0 && x < count ? x : `a class from 0 to ${count - 1}`;
-  };
+function encodeColumn(column: Column, type: ColumnType, dictionaries: Dictionaries): Batch['columns'][number] {
+  if (type === 'f32') return encodeFloats(column);
+  if (type === 'i32') return encodeIntegers(column);
+  const dictionary = dictionaries.get(column.name);
+  if (dictionary === undefined) throw new SluiceError('E_INTERNAL', `column '${column.name}' has no dictionary`);
+  return encodeCategories(column, dictionary);
 }
 
-function encodeColumn(values: ColumnValues, rows: number, name: string, type: ColumnType, dictionaries: Map<string, Dictionary>, place: Place) {
-  if (type === 'f32') return encodeFloats(values, rows, name, place);
-  if (type === 'i32') return encodeIntegers(values, rows, name, place);
-  return encodeCategories(values, rows, dictionaries.get(name) as Dictionary);
-}
-
-function encodeFloats(values: ColumnValues, rows: number, name: string, place: Place): Float32Array {
-  const result = new Float32Array(rows);
+function encodeFloats(column: Column): Float32Array<ArrayBuffer> {
+  const { values, rows } = column;
+  const floats = new Float32Array(rows);
   for (let i = 0; i < rows; i++) {
-    const value = values[i];
-    const x = Math.fround(toNumber(value));
-    if (!Number.isFinite(x)) fail('E_NOT_FINITE', place, name, i, value, 'a finite number');
-    result[i] = x;
+    const x = Math.fround(toNumber(values[i]));
+    if (!Number.isFinite(x)) column.fail('E_NOT_FINITE', i, 'a finite number of 32 bits');
+    floats[i] = x;
   }
-  return result;
+  return floats;
 }
 
-function encodeIntegers(values: ColumnValues, rows: number, name: string, place: Place): Int32Array {
-  const result = new Int32Array(rows);
+function encodeIntegers(column: Column): Int32Array<ArrayBuffer> {
+  const { values, rows } = column;
+  const integers = new Int32Array(rows);
   for (let i = 0; i < rows; i++) {
-    const value = values[i];
-    const x = toNumber(value);
-    if (x !== (x | 0)) fail(Number.isFinite(x) ? 'E_SOURCE' : 'E_NOT_FINITE', place, name, i, value, 'an integer of 32 bits');
-    result[i] = x;
+    const x = toNumber(values[i]);
+    if (x !== (x | 0)) column.fail(Number.isFinite(x) ? 'E_SOURCE' : 'E_NOT_FINITE', i, 'an integer of 32 bits');
+    integers[i] = x;
   }
-  return result;
+  return integers;
 }
 
-function encodeCategories(values: ColumnValues, rows: number, dictionary: Dictionary): Int32Array {
-  const result = new Int32Array(rows);
+function encodeCategories(column: Column, dictionary: Dictionary): Int32Array<ArrayBuffer> {
+  const { values, rows } = column;
+  const codes = new Int32Array(rows);
   let last: unknown;
   let code = -1;
   for (let i = 0; i < rows; i++) {
     const value = values[i];
     if (value !== last || code < 0) {
-      code = dictionary.code(value == null ? missingCategory : value instanceof Date ? value.toISOString() : String(value));
+      const text = typeof value === 'string' ? value : categoryText(value);
+      code = dictionary.find(text) ?? addCategory(column, i, dictionary, text);
       last = value;
     }
-    result[i] = code;
+    codes[i] = code;
   }
-  return result;
+  return codes;
+}
+
+function addCategory(column: Column, row: number, dictionary: Dictionary, text: string): number {
+  const advice = 'a category has few different, short values: store the column as i32 or f32, or leave it out';
+  if (dictionary.size === maxCategories) column.fail('E_SOURCE', row, `at most ${maxCategories} different values`, advice);
+  if (text.length > maxCategoryLength) column.fail('E_SOURCE', row, `a category of at most ${maxCategoryLength} characters`, advice);
+  return dictionary.add(text);
+}
+
+function categoryText(value: Exclude<ColumnValues[number], string>): string {
+  if (value === null || value === undefined) return missingCategory;
+  return value instanceof Date ? value.toISOString() : String(value);
 }

@@ -1,27 +1,23 @@
-// From a source to the samples of a dataset. Progress and dictionaries are committed in the transaction of the rows
-// that they belong to: a stop at any instant loses nothing and doubles nothing.
+// From a source to the samples of a dataset. Progress and dictionaries are committed in the transaction of the rows that
+// they belong to: a stop at any moment loses nothing and doubles nothing.
 import { SluiceError } from '../errors.js';
-import type { Batch } from '../native/types.js';
+import { Appender, type IngestStore } from './appender.js';
 import { csvPart } from './csv.js';
 import { Dictionary } from './dictionary.js';
-import { encode } from './encode.js';
-import { inOrder, orderOf, type PartOrder, placeOf } from './order.js';
+import { encodedInOrder, orderOf } from './order.js';
 import { parquetPart } from './parquet.js';
 import { resolveFiles } from './paths.js';
+import { checkUnchanged, type PartState, partKey, readLastMs, readPartState } from './progress.js';
+import { partsOf } from './read.js';
 import type { DatasetSpec, FileSource } from './spec.js';
 import type { Source, SourcePart } from './types.js';
 
+export type { IngestStore } from './appender.js';
 export { schemaOf } from './encode.js';
-export type { DatasetSpec } from './spec.js';
+export type { DatasetSpec, FileSource } from './spec.js';
 
-/** What ingestion needs of a dataset. */
-export type IngestStore = {
-  size(): number;
-  state(key: string): string | null;
-  append(batch: Batch): Promise<number>;
-};
-
-export type IngestProgress = { part: string; rowsDone: number; rowsTotal?: number | undefined; samples: number };
+/** `rowsDone` of `rowsTotal` rows of the part are read; `samples`: of the dataset, on their way included. */
+export type IngestProgress = { part: string; rowsDone: number; rowsTotal?: number; samples: number };
 
 export type IngestOptions = {
   store: IngestStore;
@@ -31,98 +27,115 @@ export type IngestOptions = {
   onProgress?: (progress: IngestProgress) => void;
 };
 
+/** Samples appended now, samples in all, parts of the source. */
 export type IngestResult = { appended: number; total: number; parts: number };
 
-/** What is kept of a part, as JSON under `part:<name>`. */
-type PartState = { fingerprint: string; rows: number; complete: boolean; sorted: boolean; firstMs: number; total: number };
+/** A part that is not complete yet. */
+type OpenPart = { part: SourcePart; state: PartState };
 
-/** The source that a pipeline's dataset section names by files. */
+/** The source that `dataset.source` of a pipeline names. E_NOT_FOUND, E_SOURCE, E_ARGUMENT, E_IO for its paths. */
 export async function openSource(config: { id: string; source?: FileSource }, pipelineDir: string): Promise<Source> {
-  if (config.source === undefined) throw new SluiceError('E_SOURCE', `dataset ${config.id} names no source`);
-  const { format, path } = config.source;
+  if (config.source === undefined) throw new SluiceError('E_ARGUMENT', `dataset ${config.id} names no source`);
+  const { format, path, delimiter } = config.source;
   const files = resolveFiles(path, pipelineDir);
-  return { parts: async () => Promise.all(files.map((file) => (format === 'parquet' ? parquetPart(file) : csvPart(file)))) };
+  return { parts: async () => files.map((file) => (format === 'parquet' ? parquetPart(file) : csvPart(file, delimiter))) };
 }
 
 /**
- * Appends what the store lacks of the source, in order of time: parts by their first sample, rows by (time, row).
- * E_CHANGED when a part that was begun has changed since; E_SOURCE, E_NOT_FINITE, E_LABEL_RANGE name file, row and
- * value; E_ABORTED, and the errors of append().
+ * Appends what the store lacks of the source, in order of time: parts by their first sample, the rows of a part by
+ * (time, row). Running it again goes on at the next row. E_CHANGED where a part that was begun is another one now;
+ * E_SOURCE, E_NOT_FINITE and E_LABEL_RANGE name part, column, row and value, and the batches before it stay appended;
+ * E_ABORTED between batches; and the errors of append().
  */
 export async function ingest(options: IngestOptions): Promise<IngestResult> {
-  const before = options.store.size();
-  const parts = await options.source.parts();
-  for (const part of parts) checkUnchanged(options.store, part);
-  const open = parts.filter((part) => !stateOf(options.store, part)?.complete);
-  const orders: PartOrder[] = [];
-  for (const part of open) orders.push(await knownOrder(part, options));
-  orders.sort((a, b) => a.firstMs - b.firstMs);
-  const dictionaries = openDictionaries(options);
-  for (const order of orders) await ingestPart(order, dictionaries, options);
-  const total = options.store.size();
+  const { store, source, spec } = options;
+  const before = store.size();
+  const parts = await partsOf(source);
+  const open = await openParts(parts, options);
+  checkOrder(open, store);
+  const categories = Object.keys(spec.columns).filter((name) => spec.columns[name] === 'category');
+  const dictionaries = new Map(categories.map((name) => [name, new Dictionary(name, (key) => store.state(key))]));
+  const grown = () => Object.assign({}, ...[...dictionaries.values()].map((dictionary) => dictionary.entries())) as Record<string, string>;
+  const appender = new Appender(store, spec, grown);
+  try {
+    for (const part of open) await appendPart(part, dictionaries, appender, options);
+    await appender.flush();
+    await appender.settled();
+  } finally {
+    // After an error, too, nothing must be under way any more; the first error is the one to tell.
+    await appender.settled().catch(() => {});
+  }
+  const total = store.size();
   return { appended: total - before, total, parts: parts.length };
 }
 
-function stateOf(store: IngestStore, part: SourcePart): PartState | undefined {
-  const stored = store.state(stateKey(part));
-  return stored === null ? undefined : (JSON.parse(stored) as PartState);
-}
-
-/** Keys are short in the store; a long name is kept by its end and its length. */
-function stateKey(part: SourcePart): string {
-  return `part:${Buffer.byteLength(part.name) <= 400 ? part.name : `${part.name.length}:${part.name.slice(-100)}`}`;
-}
-
-function checkUnchanged(store: IngestStore, part: SourcePart): void {
-  const state = stateOf(store, part);
-  if (state === undefined || state.fingerprint === part.fingerprint) return;
-  throw new SluiceError('E_CHANGED', `${part.name} has changed since ${state.rows} of its rows were ingested`, {
-    hint: 'give the changed file another name to add it, or remove the dataset to ingest it again',
-  });
-}
-
-/** The order that was found when the part was begun: finding it again could only cost time. */
-async function knownOrder(part: SourcePart, options: IngestOptions): Promise<PartOrder> {
-  const state = stateOf(options.store, part);
-  if (state !== undefined) return { part, firstMs: state.firstMs, rows: state.total, sorted: state.sorted };
-  return orderOf(part, options.spec, options.signal);
-}
-
-function openDictionaries({ store, spec }: IngestOptions): Map<string, Dictionary> {
-  const categories = Object.entries(spec.columns).filter(([, type]) => type === 'category');
-  return new Map(categories.map(([name]) => [name, new Dictionary(name, store.state(`dict:${name}`))]));
-}
-
-async function ingestPart(order: PartOrder, dictionaries: Map<string, Dictionary>, options: IngestOptions): Promise<void> {
-  const { store, spec } = options;
-  const { part } = order;
-  let rows = stateOf(store, part)?.rows ?? 0;
-  let samples = store.size();
-  let appending: Promise<unknown> = Promise.resolve();
-  const commit = (batch: Omit<Batch, 'state'>, complete: boolean) => {
-    const state: PartState = { fingerprint: part.fingerprint, rows, complete, sorted: order.sorted, firstMs: order.firstMs, total: order.rows };
-    return store.append({ ...batch, state: { [stateKey(part)]: JSON.stringify(state), ...grownDictionaries(dictionaries) } });
-  };
-  try {
-    // While one batch is being written the next one is decoded and encoded.
-    for await (const records of inOrder(order, spec, rows)) {
-      if (options.signal?.aborted) throw new SluiceError('E_ABORTED', `stopped on request after ${rows} rows of ${part.name}; ingesting again goes on there`);
-      const batch = encode(records, spec, dictionaries, placeOf(part, spec, rows));
-      await appending;
-      rows += records.rows;
-      samples += records.rows;
-      appending = commit(batch, false);
-      appending.catch(() => {}); // awaited at the next turn
-      options.onProgress?.({ part: part.name, rowsDone: rows, rowsTotal: order.rows, samples });
-    }
-  } finally {
-    await appending;
+/** The parts that are not complete, in the order in which they are appended. */
+async function openParts(parts: SourcePart[], options: IngestOptions): Promise<OpenPart[]> {
+  const open: OpenPart[] = [];
+  for (const part of parts) {
+    const stored = readPartState(options.store, part.name);
+    checkStopped(options, part.name);
+    if (stored) await checkUnchanged(part, stored);
+    if (!stored?.complete) open.push({ part, state: stored ?? (await begin(part, options)) });
   }
-  // No rows: only the state is committed.
-  await commit(encode({ rows: 0, columns: {} }, spec, dictionaries, placeOf(part, spec, rows)), true);
+  // A part that was begun comes first, then those without rows, then by time.
+  const rank = ({ state }: OpenPart) => (state.rows > 0 ? Number.NEGATIVE_INFINITY : (state.order.firstMs ?? Number.MIN_SAFE_INTEGER));
+  return open.sort((a, b) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : 0));
 }
 
-function grownDictionaries(dictionaries: Map<string, Dictionary>): Record<string, string> {
-  const grown = [...dictionaries.values()].filter((dictionary) => dictionary.grown);
-  return Object.fromEntries(grown.map((dictionary) => [`dict:${dictionary.column}`, dictionary.store()]));
+async function begin(part: SourcePart, options: IngestOptions): Promise<PartState> {
+  const content = (await part.contentHash?.()) ?? null;
+  const order = await orderOf(part, options.spec, () => checkStopped(options, part.name));
+  return { fingerprint: part.fingerprint, content, rows: 0, complete: false, order };
+}
+
+/** A dataset is in order of time: what comes must not be older than what is there. */
+function checkOrder(open: OpenPart[], store: IngestStore): void {
+  let last = readLastMs(store) ?? Number.NEGATIVE_INFINITY;
+  let lastName = 'the newest sample of the dataset';
+  for (const { part, state } of open) {
+    const { firstMs, lastMs } = state.order;
+    if (firstMs === null || lastMs === null) continue;
+    if (state.rows === 0 && firstMs < last) {
+      const hint = 'merge files whose times overlap into one, or remove the dataset to ingest all files in their order of time';
+      throw new SluiceError('E_SOURCE', `${part.name} begins at ${isoTime(firstMs)}, before ${lastName} at ${isoTime(last)}`, { hint });
+    }
+    last = lastMs;
+    lastName = `the end of ${part.name}`;
+  }
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+async function appendPart(
+  { part, state }: OpenPart,
+  dictionaries: Map<string, Dictionary>,
+  appender: Appender,
+  options: IngestOptions,
+): Promise<void> {
+  const key = partKey(part.name);
+  let { rows } = state;
+  for await (const encoded of encodedInOrder(part, state.order, rows, options.spec, dictionaries)) {
+    checkStopped(options, part.name);
+    for (let at = 0; at < encoded.labels.length; ) {
+      const taken = appender.take(encoded, at);
+      at += taken;
+      rows += taken;
+      if (!appender.full) continue;
+      appender.note(key, JSON.stringify({ ...state, rows }));
+      await appender.flush();
+    }
+    options.onProgress?.({ part: part.name, rowsDone: rows, rowsTotal: state.order.rows, samples: appender.samples });
+  }
+  appender.note(key, JSON.stringify({ ...state, rows, complete: true }));
+}
+
+function checkStopped({ signal }: IngestOptions, part: string): void {
+  if (!signal?.aborted) return;
+  throw new SluiceError('E_ABORTED', `stopped on request at ${part}`, {
+    hint: 'run the command again to go on there',
+    cause: signal.reason,
+  });
 }

@@ -1,59 +1,64 @@
 // From the paths in a pipeline file to files that exist: relative ones, `npm:` ones, and `*` in the last component.
-import { readdirSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve, sep } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { SluiceError } from '../errors.js';
-import { packageRoot } from '../package.js';
+import { type SourceFile, sourceFile, statusOf } from './files.js';
+import { npmPath, npmPrefix } from './npm.js';
 
-export type SourceFile = { name: string; path: string; bytes: number; fingerprint: string };
-
-/** The files that `paths` name, in their order; those of a `*` sorted by name. E_NOT_FOUND says what was tried. */
-export function resolveFiles(paths: readonly string[], pipelineDir: string): SourceFile[] {
-  return paths.flatMap((path) => expand(path, resolvePath(path, pipelineDir)).map((file) => describe(path, file)));
-}
-
-function resolvePath(path: string, pipelineDir: string): string {
-  if (!path.startsWith('npm:')) return resolve(pipelineDir, path);
-  const match = /^npm:((?:@[^/]+\/)?[^/@][^/]*)\/(.+)$/.exec(path);
-  if (match === null) throw new SluiceError('E_NOT_FOUND', `${path}: expected npm:<package>/<path in the package>`);
-  const [, name, inside] = match as unknown as [string, string, string];
-  const root = packageFolder(name, [pipelineDir, packageRoot()], path);
-  const file = resolve(root, inside);
-  if (!file.startsWith(root + sep)) throw new SluiceError('E_ARGUMENT', `${path}: the path leaves the package`);
-  return file;
-}
-
-/** A package's folder: require.resolve would obey its exports, which often hide data files. */
-function packageFolder(name: string, starts: string[], path: string): string {
-  for (const start of starts) {
-    for (let folder = resolve(start); ; folder = dirname(folder)) {
-      const candidate = join(folder, 'node_modules', name);
-      if (isKind(join(candidate, 'package.json'), 'file')) return realpathSync(candidate);
-      if (folder === dirname(folder)) break;
-    }
+/**
+ * The files that `paths` name, in their order; those of a `*` sorted by name. Paths are relative to `folder`. E_NOT_FOUND
+ * says what was tried; E_SOURCE for what is not a file or is named twice; E_ARGUMENT.
+ */
+export function resolveFiles(paths: readonly string[], folder: string): SourceFile[] {
+  const files = paths.flatMap((name) => {
+    const path = name.startsWith(npmPrefix) ? npmPath(name, folder) : resolve(folder, name);
+    if (name.includes('*')) return matching(name, path);
+    const hint = name.startsWith(npmPrefix)
+      ? 'the version of the package that is installed may lack it'
+      : `the path is relative to ${resolve(folder)}`;
+    return [sourceFile(name, path, hint)];
+  });
+  const seen = new Map<string, string>();
+  for (const { name, path } of files) {
+    const earlier = seen.get(path);
+    if (earlier !== undefined)
+      throw new SluiceError('E_SOURCE', `${path} is named twice: as ${earlier} and as ${name}`, { hint: 'name each file once' });
+    seen.set(path, name);
   }
-  throw new SluiceError('E_NOT_FOUND', `${path}: package ${name} is not installed in ${starts.join(' or ')} or above`, { hint: `npm install ${name}` });
+  return files;
 }
 
-function isKind(path: string, kind: 'file' | 'folder'): boolean {
-  const status = statSync(path, { throwIfNoEntry: false });
-  return status !== undefined && (kind === 'file' ? status.isFile() : status.isDirectory());
-}
-
-function expand(name: string, path: string): string[] {
-  const pattern = basename(path);
-  if (!pattern.includes('*')) return [path];
+/** As in a shell, `*` matches any text, and names with a leading dot only where the pattern begins with one. */
+function matching(name: string, path: string): SourceFile[] {
   const folder = dirname(path);
-  if (!isKind(folder, 'folder')) throw new SluiceError('E_NOT_FOUND', `${name}: there is no folder ${folder}`);
-  const expression = new RegExp(`^${pattern.split('*').map((text) => text.replace(/[.+?^${}()|[\]\\]/g, '\\$&')).join('.*')}$`);
-  const files = readdirSync(folder).filter((file) => expression.test(file)).sort();
-  if (files.length === 0) throw new SluiceError('E_NOT_FOUND', `${name}: no file in ${folder} matches`);
-  return files.map((file) => join(folder, file));
+  const pattern = basename(path);
+  if (dirname(name).includes('*')) throw new SluiceError('E_ARGUMENT', `${name}: a * can stand in the last part of a path only`);
+  if (!statusOf(folder)?.isDirectory()) throw new SluiceError('E_NOT_FOUND', `${name}: there is no folder ${folder}`);
+  const names = entries(folder).filter((entry) => matches(entry, pattern) && statusOf(join(folder, entry))?.isFile());
+  if (names.length === 0) throw new SluiceError('E_NOT_FOUND', `${name}: no file in ${folder} matches ${pattern}`);
+  return names.sort().map((entry) => sourceFile(`${name.slice(0, name.length - pattern.length)}${entry}`, join(folder, entry)));
 }
 
-function describe(name: string, path: string): SourceFile {
-  const status = statSync(path, { throwIfNoEntry: false });
-  if (status === undefined) throw new SluiceError('E_NOT_FOUND', `${name}: there is no file ${path}`);
-  if (!status.isFile()) throw new SluiceError('E_SOURCE', `${name}: ${path} is not a file`);
-  const shown = name.includes('*') ? join(dirname(name), basename(path)) : name;
-  return { name: shown, path, bytes: status.size, fingerprint: `${status.size}-${Math.round(status.mtimeMs)}` };
+function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    throw new SluiceError('E_IO', `${folder} cannot be listed: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function matches(entry: string, pattern: string): boolean {
+  const texts = pattern.split('*');
+  const first = texts.shift()!;
+  const last = texts.pop()!;
+  if (!entry.startsWith(first) || !entry.endsWith(last) || entry.length < first.length + last.length) return false;
+  if (entry.startsWith('.') && !first.startsWith('.')) return false;
+  const end = entry.length - last.length;
+  let at = first.length;
+  for (const text of texts) {
+    const found = entry.indexOf(text, at);
+    if (found < 0 || found + text.length > end) return false;
+    at = found + text.length;
+  }
+  return true;
 }

@@ -11,10 +11,10 @@ export type SourcePart = {
   name: string;
   /** Changes when the content changes (size and mtime of a file). */
   fingerprint: string;
+  /** Hash of the whole content. It is asked for where the fingerprint differs: a file that was only copied is the same. */
+  contentHash?(): Promise<string>;
   /** Rows if known beforehand, for the progress bar. */
   rows?: number;
-  /** Whether a column of numbers holds times in milliseconds already, so that no unit is needed. */
-  timesAreMs?(column: string): boolean;
   /** Only the named columns need to be delivered. Batches of some ten thousand rows. */
   read(columns: string[], startRow: number): AsyncIterable<RecordBatch>;
 };

@@ -1,0 +1,90 @@
+// Cuts encoded rows into batches that end where the index's chunks end, and appends one while the next is filled.
+import type { Batch } from '../native/types.js';
+import type { Encoded } from './encode.js';
+import { lastMsEntry } from './progress.js';
+import type { DatasetSpec } from './spec.js';
+
+/** What ingestion needs of a dataset; Dataset of ts/native has it. */
+export type IngestStore = {
+  /** Number of samples. */
+  size(): number;
+  /** An entry stored beside the samples, or null. */
+  state(key: string): string | null;
+  /** Appends rows and entries durably, or nothing. The arrays are not changed afterwards. */
+  append(batch: Batch): Promise<number>;
+};
+
+/** Rows of a chunk of the index. */
+const chunkRows = 65_536;
+
+export class Appender {
+  /** Samples in the store and on their way into it. */
+  samples: number;
+  #rows: Encoded;
+  #filled = 0;
+  #state: Record<string, string> = {};
+  #appending: Promise<unknown> = Promise.resolve();
+
+  /** `dictionaryEntries` gives what the dictionaries gained since it was last called. */
+  constructor(
+    private readonly store: IngestStore,
+    private readonly spec: DatasetSpec,
+    private readonly dictionaryEntries: () => Record<string, string>,
+  ) {
+    this.samples = store.size();
+    this.#rows = this.#emptyBatch();
+  }
+
+  /** Adds rows of `encoded` from `first` on until the batch is full, and returns how many. */
+  take(encoded: Encoded, first: number): number {
+    const count = Math.min(encoded.labels.length - first, this.#rows.labels.length - this.#filled);
+    const end = first + count;
+    this.#rows.timestamps.set(encoded.timestamps.subarray(first, end), this.#filled);
+    this.#rows.labels.set(encoded.labels.subarray(first, end), this.#filled);
+    for (const [c, column] of encoded.columns.entries()) this.#rows.columns[c]!.set(column.subarray(first, end), this.#filled);
+    this.#filled += count;
+    this.samples += count;
+    return count;
+  }
+
+  /** An entry that is true once the rows taken so far are in. */
+  note(key: string, value: string): void {
+    this.#state[key] = value;
+  }
+
+  get full(): boolean {
+    return this.#filled === this.#rows.labels.length;
+  }
+
+  /** Begins to append what was taken; waits for the append before it only. */
+  async flush(): Promise<void> {
+    await this.#appending;
+    if (this.#filled === 0 && Object.keys(this.#state).length === 0) return;
+    const { timestamps, labels, columns } = this.#rows;
+    const [filled, noted] = [this.#filled, this.#state];
+    const last = filled === 0 ? {} : lastMsEntry(Number(timestamps[filled - 1]));
+    const batch: Batch = {
+      timestamps: timestamps.subarray(0, filled),
+      labels: labels.subarray(0, filled),
+      columns: columns.map((column) => column.subarray(0, filled)),
+      state: { ...noted, ...last, ...this.dictionaryEntries() },
+    };
+    this.#rows = this.#emptyBatch();
+    this.#filled = 0;
+    this.#state = {};
+    this.#appending = this.store.append(batch);
+    // It is awaited later; a rejection in between must not count as unhandled.
+    this.#appending.catch(() => {});
+  }
+
+  /** Waits until all that was flushed is in. */
+  async settled(): Promise<void> {
+    await this.#appending;
+  }
+
+  #emptyBatch(): Encoded {
+    const rows = chunkRows - (this.samples % chunkRows);
+    const columns = Object.values(this.spec.columns).map((type) => (type === 'f32' ? new Float32Array(rows) : new Int32Array(rows)));
+    return { timestamps: new BigInt64Array(rows), labels: new Float32Array(rows), columns };
+  }
+}

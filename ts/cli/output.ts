@@ -51,7 +51,7 @@ export function describe(event: RunEvent): string | null {
       return event.recorded ? null : `  trained on ${formatCount(t.trainsetSize)} samples in ${t.seconds.toFixed(1)} s (${rate} samples/s), loss ${t.loss.toFixed(4)}`;
     }
     case 'evaluated':
-      return event.recorded ? null : `  evaluated on ${event.evaluation.length} windows; ${nextWindow(event.evaluation)}`;
+      return event.recorded ? null : `  evaluated on ${event.evaluation.length} window${event.evaluation.length === 1 ? '' : 's'}; ${nextWindow(event.evaluation)}`;
     case 'done':
       return `${event.triggers} triggers, ${event.status}, ${event.seconds.toFixed(1)} s`;
     default:

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -171,10 +172,24 @@ Txn::~Txn() {
   if (txn_ != nullptr) mdb_txn_abort(txn_);
 }
 
+namespace {
+
+/// LMDB tells a write that the file system cut short as EIO. A probe of some size beside it tells whether space ran out.
+void throw_if_full(const std::string& folder) {
+  constexpr size_t kProbeBytes = size_t{4} << 20;
+  const std::vector<char> zeros(kProbeBytes);
+  AtomicFile probe(folder + "/probe");  // throws E_NO_SPACE; never committed, so it disappears
+  probe.write(zeros.data(), zeros.size());
+}
+
+}  // namespace
+
 void Txn::commit() {
   MDB_txn* txn = txn_;
   txn_ = nullptr;
-  check_lmdb(mdb_txn_commit(txn), "write " + env_.folder());
+  const int rc = mdb_txn_commit(txn);
+  if (rc == EIO) throw_if_full(env_.folder());
+  check_lmdb(rc, "write " + env_.folder());
 }
 
 Table::Table(const Txn& txn, const char* name, Keys keys, bool create) : name_(name) {

@@ -1,6 +1,7 @@
 import { defineCommand } from 'citty';
 import { SluiceError } from '../errors.js';
 import { modelHeader } from '../native/models.js';
+import { foldersOf } from '../pipeline/folders.js';
 import { readResult } from '../pipeline/journal.js';
 import type { TriggerResult } from '../pipeline/results.js';
 import { formatCount, print } from './output.js';
@@ -22,7 +23,8 @@ export default defineCommand({
         }
         const found = result.triggers[Number(trigger)];
         if (found === undefined) throw new SluiceError('E_NOT_FOUND', `pipeline ${pipeline} has no trigger ${trigger}; it has 0 to ${result.triggers.length - 1}`);
-        const model = found.training === null ? null : modelHeader(found.training.modelFile);
+        const file = foldersOf(args.data).modelFile(pipeline, found.trigger.id);
+        const model = found.training === null ? null : modelHeader(file);
         return print(mode, triggerText(found, model), { ...found, model });
       }),
     ),

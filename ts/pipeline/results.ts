@@ -20,6 +20,7 @@ export type TrainingRecord = {
   trainsetSize: number;
   modelId: string;
   modelFile: string;
+  /** Id of the model that the training began from, or the file that the pipeline names as the first; null: random weights. */
   parent: string | null;
   steps: number;
   samples: number;

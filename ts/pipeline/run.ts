@@ -71,7 +71,7 @@ class Run {
   readonly #started = performance.now();
   #triggers = 0;
   #lastKey = -1; // of the last trigger
-  #model: string | null; // file of the previous model
+  #model: { id: string; file: string } | null; // the previous one
 
   constructor(
     readonly pipeline: LoadedPipeline,
@@ -90,7 +90,8 @@ class Run {
     this.#recipe = recipeOf(pipeline, info.schema, folders.trainsets);
     this.#trigger = pipeline.trigger.policy.create(pipeline.trigger.config, { seed: config.pipeline.seed });
     this.#windows = evaluationWindows(snapshot, config.evaluation.window);
-    this.#model = config.training.first ?? null;
+    const { first } = config.training;
+    this.#model = first === undefined ? null : { id: first, file: first };
   }
 
   async begin(): Promise<void> {
@@ -147,8 +148,8 @@ class Run {
     this.#lastKey = key;
     const training = await this.#train(trigger, first);
     if (training === null) return;
-    this.#model = training.modelFile;
     const { modelId, samples, seconds: trainSeconds } = training;
+    this.#model = { id: modelId, file: this.folders.modelFile(this.#id, id) };
     this.#decide(() => this.#trigger.trained?.({ triggerId: id, modelId, samples, trainSeconds }));
     await this.#evaluate(training, key);
   }
@@ -176,11 +177,11 @@ class Run {
     if (set === null) return null;
     const trainset = await this.#timed('select', () => freezeTrainset(this.folders.trainsets, set.selection, this.snapshot.size));
     const parent = trigger.id === 0 || this.pipeline.config.training.start === 'previous' ? this.#model : null;
-    const metadata = { pipeline: this.#id, trigger: String(trigger.id), trainset, parent: parent ?? '', dataset: this.pipeline.config.dataset.id };
-    const plan = { ...this.#recipe, trainset, parent: parent ?? '', output, metadata };
+    const metadata = { pipeline: this.#id, trigger: String(trigger.id), trainset, parent: parent?.id ?? '', dataset: this.pipeline.config.dataset.id };
+    const plan = { ...this.#recipe, trainset, parent: parent?.file ?? '', output, metadata };
     const onProgress = (p: { steps: number; totalSteps: number; samples: number; loss: number }) => this.onEvent({ type: 'train', triggerId: trigger.id, ...p });
     const result = await this.#timed('train', () => train(this.dataset, plan, { signal: this.signal, onProgress }));
-    const ids = { triggerId: trigger.id, trainset, trainsetSize: set.size, modelId: `${this.#id}/${trigger.id}`, modelFile: output, parent };
+    const ids = { triggerId: trigger.id, trainset, trainsetSize: set.size, modelId: `${this.#id}/${trigger.id}`, modelFile: output, parent: parent?.id ?? null };
     const training = { ...ids, ...result };
     await this.journal.putTraining(this.#id, training);
     this.onEvent({ type: 'trained', training, recorded: false });
@@ -188,7 +189,8 @@ class Run {
   }
 
   async #evaluate(training: TrainingRecord, key: number): Promise<void> {
-    const { triggerId, modelFile } = training;
+    const { triggerId } = training;
+    const modelFile = this.folders.modelFile(this.#id, triggerId);
     const earlier = this.journal.evaluation(this.#id, triggerId);
     if (earlier !== undefined) return this.onEvent({ type: 'evaluated', triggerId, evaluation: earlier, recorded: true });
     const { windows: which, batchSize } = this.pipeline.config.evaluation;

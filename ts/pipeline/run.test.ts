@@ -1,0 +1,159 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { SluiceError } from '../errors.js';
+import { modelHeader } from '../native/models.js';
+import type { RunEvent } from './events.js';
+import { csv, inWorkplace, rows } from './fixture.test.helper.js';
+import { foldersOf } from './folders.js';
+
+const test = suite('run');
+const weeks = 5;
+
+async function failure(work: Promise<unknown>): Promise<SluiceError> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  assert.instance(error, SluiceError);
+  return error as SluiceError;
+}
+
+test('one model a week, each evaluated on every following week; fresher is better', () =>
+  inWorkplace(async ({ run, data }) => {
+    const events: RunEvent[] = [];
+    const result = await run({}, { onEvent: (event) => events.push(event) });
+    assert.is(result.status, 'complete');
+    assert.is(result.dataset.samples, rows);
+    assert.is(result.windows.length, weeks + 1);
+    assert.equal(result.triggers.map((t) => t.trigger.key), [671, 1343, 2015, 2687, 3359]);
+    for (const [x, { training, evaluation }] of result.triggers.entries()) {
+      assert.is(training?.trainsetSize, 672);
+      assert.is(training?.parent, x === 0 ? null : `tiny/${x - 1}`);
+      assert.equal(evaluation?.map((m) => m.window), Array.from({ length: weeks - x }, (_, i) => x + 1 + i));
+      for (const m of evaluation ?? []) assert.ok(m.auc !== null && m.auc > 0.6 && m.auc <= 1 && m.loss > 0 && m.accuracy > 0.5, JSON.stringify([x, m]));
+    }
+    const last = (x: number) => result.triggers[x]?.evaluation?.at(-1)?.auc ?? 0;
+    assert.ok(last(4) > last(0));
+    const header = modelHeader(foldersOf(data).modelFile('tiny', 4));
+    assert.is(header.metadata['pipeline'], 'tiny');
+    assert.is(header.metadata['trainset'], result.triggers[4]?.training?.trainset);
+    for (const type of ['ingest', 'start', 'replay', 'trigger', 'trained', 'evaluated', 'done']) assert.ok(events.some((e) => e.type === type), type);
+  }));
+
+test('running again trains nothing and gives the same result; another folder gives the same bytes', () =>
+  inWorkplace(async ({ run, models, data, folder }) => {
+    const first = await run();
+    const times = () => Array.from({ length: weeks }, (_, i) => statSync(foldersOf(data).modelFile('tiny', i)).mtimeMs);
+    const before = times();
+    const recorded: boolean[] = [];
+    const again = await run({}, { onEvent: (e) => e.type === 'trained' && recorded.push(e.recorded) });
+    assert.equal(again, first);
+    assert.equal(times(), before);
+    assert.equal(recorded, Array(weeks).fill(true));
+    const other = join(folder, 'other');
+    await run({}, { data: other });
+    assert.equal(models(weeks, other), models(weeks));
+  }));
+
+test('stopped at any event it goes on and ends like an undisturbed run', () =>
+  inWorkplace(async ({ run, models, folder }) => {
+    const events: string[] = [];
+    const undisturbed = await run({}, { onEvent: (e) => events.push(e.type) });
+    const expected = models(weeks);
+    const strip = (result: typeof undisturbed) => result.triggers.map(({ trigger, training, evaluation }) => [trigger, training?.trainset, training?.loss, evaluation]);
+    const stops = events.map((_, i) => i).filter((i) => i % 3 === 0);
+    for (const stop of stops) {
+      const data = join(folder, `stopped-${stop}`);
+      const controller = new AbortController();
+      let seen = 0;
+      const onEvent = () => {
+        if (seen++ === stop) controller.abort();
+      };
+      // A stop that comes after the last step finds nothing to stop.
+      await run({}, { data, signal: controller.signal, onEvent }).catch((error: unknown) => assert.is((error as SluiceError).code, 'E_ABORTED', `event ${stop}`));
+      const result = await run({}, { data });
+      assert.equal(strip(result), strip(undisturbed), `stopped at event ${stop}`);
+      assert.equal(models(weeks, data), expected);
+    }
+  }));
+
+test('a changed pipeline is refused until it is restarted', () =>
+  inWorkplace(async ({ run }) => {
+    await run();
+    const error = await failure(run({ 'lr: 0.02': 'lr: 0.01' }));
+    assert.is(error.code, 'E_CHANGED');
+    assert.match(error.hint ?? '', '--restart');
+    assert.is((await run({ 'lr: 0.02': 'lr: 0.01' }, { restart: true })).triggers.length, weeks);
+  }));
+
+test('maxTriggers ends a run early; without it the run goes on', () =>
+  inWorkplace(async ({ run, models, folder }) => {
+    const limit = { 'selection: { id: new-data }\n': 'selection: { id: new-data }\nreplay: { maxTriggers: 2 }\n' };
+    const part = await run(limit);
+    assert.is(part.status, 'incomplete');
+    assert.is(part.triggers.length, 2);
+    assert.is((await run()).triggers.length, weeks);
+    await run({}, { data: join(folder, 'whole') });
+    assert.equal(models(weeks), models(weeks, join(folder, 'whole')));
+  }));
+
+const sizes: [selection: string, sizes: number[]][] = [
+  ['{ id: new-data }', [672, 672, 672, 672, 672]],
+  ['{ id: new-data, reset: false, limit: 1000 }', [672, 1000, 1000, 1000, 1000]],
+  ['{ id: all-data }', [672, 1344, 2016, 2688, 3360]],
+  ['{ id: all-data, reset: true }', [672, 672, 672, 672, 672]],
+  ['{ id: uniform, samples: 700 }', [672, 700, 700, 700, 700]],
+  ['{ id: uniform, ratio: 0.5, reset: true }', [336, 336, 336, 336, 336]],
+  ['{ id: freshness, ratio: 0.25, halfLife: 3d }', [168, 336, 504, 672, 840]],
+  ['{ id: freshness, samples: 100, halfLife: 3d, reset: true }', [100, 100, 100, 100, 100]],
+];
+for (const [selection, expected] of sizes) {
+  test(`selection ${selection}`, () =>
+    inWorkplace(async ({ run }) => {
+      const result = await run({ '{ id: new-data }': selection });
+      assert.equal(result.triggers.map((t) => t.training?.trainsetSize), expected);
+    }));
+}
+
+test('other ways of training: amount trigger, from scratch, bf16, three classes, from a file', () =>
+  inWorkplace(async ({ run, data, folder }) => {
+    const amount = await run({ '{ id: time, every: 1w }': '{ id: amount, samples: 1500 }' }, { data: join(folder, 'amount') });
+    assert.equal(amount.triggers.map((t) => t.trigger.key), [1499, 2999]);
+    const scratch = await run({ 'lr: 0.02 } }': 'lr: 0.02 }, start: scratch }' }, { data: join(folder, 'scratch') });
+    assert.ok(scratch.triggers.every((t) => t.training?.parent === null));
+    const bf16 = await run({ 'lr: 0.02 } }': 'lr: 0.02 }, precision: bf16 }' }, { data: join(folder, 'bf16') });
+    const fp32 = await run();
+    const auc = (r: typeof fp32) => r.triggers[4]?.evaluation?.[0]?.auc ?? 0;
+    assert.ok(Math.abs(auc(bf16) - auc(fp32)) < 0.02);
+    const classes = await run({ 'label: { column: y }': 'label: { column: c, classes: [a, b, c, d] }', 'id: tiny\n  source': 'id: four\n  source' }, { data: join(folder, 'classes') });
+    assert.is(classes.triggers[0]?.evaluation?.[0]?.auc, null);
+    const file = foldersOf(data).modelFile('tiny', 4);
+    const first = await run({ 'lr: 0.02 } }': `lr: 0.02 }, first: ${file} }` }, { data: join(folder, 'first') });
+    assert.is(first.triggers[0]?.training?.parent, file);
+    const wrong = await failure(run({ 'lr: 0.02 } }': `lr: 0.02 }, first: ${file} }`, 'bottom: [8]': 'bottom: [9]' }, { data: join(folder, 'wrong') }));
+    assert.is(wrong.code, 'E_SHAPE');
+    assert.match(wrong.message, 'bottom.0.weight');
+  }));
+
+test('a bad value keeps what was ingested before it; a removed model file is trained again', () =>
+  inWorkplace(
+    async ({ run, write, models, data }) => {
+      const error = await failure(run());
+      assert.is(error.code, 'E_NOT_FINITE');
+      assert.match(error.message, "column 'x', row 1001");
+      write('other.csv', csv());
+      const fixed = { 'path: d.csv': 'path: other.csv', 'id: tiny\n  source': 'id: fixed\n  source' };
+      await run(fixed);
+      const before = models(weeks);
+      const { rmSync } = await import('node:fs');
+      rmSync(foldersOf(data).modelFile('tiny', 2));
+      await run(fixed);
+      assert.ok(existsSync(foldersOf(data).modelFile('tiny', 2)));
+      assert.equal(models(weeks), before);
+    },
+    csv((row, values) => (row === 1000 ? [values[0] as string, 'nan', ...values.slice(2)] : values)),
+  ));
+
+test.run();

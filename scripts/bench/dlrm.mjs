@@ -9,10 +9,12 @@ import { median, Peer } from './lib.mjs';
 
 const lossSteps = 100;
 
-/** Alternates `rounds` rounds of `steps` steps; returns medians of seconds a step, and both loss curves. */
+/** Alternates `rounds` rounds of `steps` steps and of the matrix products alone; returns medians of seconds a step, the
+ * products' rate, and both loss curves. */
 async function race(ours, theirs, rounds, steps) {
   const seconds = [[], []];
   const losses = [[], []];
+  const rates = [];
   await ours.ask('run 1').then((r) => losses[0].push(...r.losses));
   await theirs.ask('run 1').then((r) => losses[1].push(...r.losses));
   for (let round = 0; round < rounds; round++) {
@@ -21,8 +23,9 @@ async function race(ours, theirs, rounds, steps) {
       seconds[i].push(...result.seconds);
       losses[i].push(...result.losses);
     }
+    rates.push((await ours.ask('gemm')).gflops);
   }
-  return { ours: median(seconds[0]), theirs: median(seconds[1]), losses };
+  return { ours: median(seconds[0]), theirs: median(seconds[1]), rate: median(rates), losses };
 }
 
 function lossDifference([ours, theirs]) {
@@ -37,8 +40,6 @@ async function precision(name, { threads, rows, rounds, steps }) {
     await ours.ask('export');
     const theirs = await Peer.start(python(), [join(root, 'scripts/bench/dlrm_torch.py'), ...args]);
     const result = await race(ours, theirs, rounds, steps);
-    const rates = [];
-    for (let i = 0; i < 5; i++) rates.push((await ours.ask('gemm')).gflops);
     await theirs.stop();
     const feed = { memory: [], disk: [] };
     if (name === 'fp32') {
@@ -55,8 +56,8 @@ async function precision(name, { threads, rows, rounds, steps }) {
       sluiceMs: 1000 * result.ours,
       torchMs: 1000 * result.theirs,
       ratio: result.theirs / result.ours,
-      gemmGflops: median(rates),
-      shareOfGemm: gflop / median(rates) / result.ours,
+      gemmGflops: result.rate,
+      shareOfGemm: gflop / result.rate / result.ours,
       lossSteps: result.losses[0].length,
       lossDifference: lossDifference(result.losses),
       torch: theirs.hello.torch,

@@ -43,7 +43,7 @@ async function precision(name, { threads, rows, rounds, steps }) {
     await theirs.stop();
     const feed = { memory: [], disk: [] };
     if (name === 'fp32') {
-      for (let i = 0; i < 5; i++) {
+      for (let i = 0; i < 3; i++) {
         feed.memory.push((await ours.ask('memory 40')).samplesPerSecond);
         feed.disk.push((await ours.ask('disk 40')).samplesPerSecond);
       }
@@ -74,6 +74,6 @@ export async function benchDlrm({ threads, quick }) {
   say('DLRM step in fp32 beside eager PyTorch …');
   const fp32 = await precision('fp32', { threads, rows, rounds: quick ? 3 : (lossSteps - 1) / 9, steps: quick ? 3 : 9 });
   say('DLRM step in bf16 beside eager PyTorch (autocast) …');
-  const bf16 = await precision('bf16', { threads, rows, rounds: quick ? 1 : 3, steps: quick ? 1 : 3 });
+  const bf16 = await precision('bf16', { threads, rows, rounds: quick ? 1 : 2, steps: quick ? 1 : 2 });
   return { fp32, bf16 };
 }

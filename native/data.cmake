@@ -18,6 +18,7 @@ add_library(sluice_data STATIC
   src/storage/append.cpp
   src/storage/chunk.cpp
   src/storage/dataset.cpp
+  src/storage/index_writer.cpp
   src/storage/lmdb_env.cpp
   src/storage/segments.cpp
   src/storage/snapshot.cpp

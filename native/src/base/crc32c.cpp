@@ -97,7 +97,9 @@ uint32_t crc32c(const void* data, size_t bytes, uint32_t seed) {
   static const bool instruction = __builtin_cpu_supports("sse4.2") != 0;
   if (instruction) return ~by_instruction(~seed, at, bytes);
 #endif
-  return ~by_table(~seed, at, bytes);
+  return crc32c_portable(at, bytes, seed);
 }
+
+uint32_t crc32c_portable(const void* data, size_t bytes, uint32_t seed) { return ~by_table(~seed, static_cast<const uint8_t*>(data), bytes); }
 
 }  // namespace sluice

@@ -76,7 +76,9 @@ void File::sync() const {
 
 AtomicFile::AtomicFile(std::string target) : target_(std::move(target)) {
   static std::atomic<uint64_t> counter{0};
-  path_ = target_ + ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(counter++);
+  do {  // a killed process may have had the same id, as it has in a container, and left its file
+    path_ = target_ + ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(counter++);
+  } while (path_exists(path_));
   file_ = File(path_, O_WRONLY | O_CREAT | O_EXCL);
 }
 
@@ -115,6 +117,26 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
 
 Mapping::~Mapping() {
   if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+bool path_exists(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) == 0) return true;
+  if (errno != ENOENT && errno != ENOTDIR) throw_errno(errno, "look for " + path);
+  return false;
+}
+
+void reserve_room(int fd, uint64_t bytes, const std::string& path) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0) throw_errno(errno, "stat " + path);
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (size >= bytes) return;
+  int rc;
+  do {
+    rc = fallocate(fd, 0, static_cast<off_t>(size), static_cast<off_t>(bytes - size));
+  } while (rc != 0 && errno == EINTR);
+  if (rc != 0 && errno == EOPNOTSUPP) rc = ftruncate(fd, static_cast<off_t>(bytes));
+  if (rc != 0) throw_errno(errno, "extend " + path);
 }
 
 void make_folders(const std::string& path) {

@@ -65,6 +65,11 @@ class Mapping {
   uint64_t size_ = 0;
 };
 
+/// Whether there is a file or folder of this name; E_IO or E_READ_ONLY when that cannot be told.
+bool path_exists(const std::string& path);
+/// Makes the file at least `bytes` long, with room for them on the disk where the file system can reserve it, so that a
+/// later write does not run out of space: E_NO_SPACE. `path` is for the message.
+void reserve_room(int fd, uint64_t bytes, const std::string& path);
 /// mkdir -p.
 void make_folders(const std::string& path);
 /// Makes the names in a folder durable.

@@ -7,19 +7,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <mutex>
 
-#include "base/crc32c.h"
 #include "base/error.h"
 #include "storage/append.h"
+#include "storage/index_writer.h"
 #include "storage/store.h"
 
 namespace sluice {
 
 namespace {
 
-constexpr uint64_t kWriteRows = kChunkRows;  // records are interleaved and written chunk by chunk
 constexpr uint64_t kMaxBatchRows = uint64_t{1} << 28;
 
 std::string index_folder(const std::string& path) { return path + "/index"; }
@@ -41,19 +39,20 @@ std::shared_ptr<Store> open_store(const std::string& path, bool create, const Sc
   store->path = path;
   store->env = Env::open(index_folder(path), create);
   if (create && store->env->read_only()) throw Error(code::kReadOnly, "dataset " + path + ": the folder cannot be written");
+  if (!create && !store->env->ever_written()) throw Error(code::kNotFound, path + " holds no dataset: its creation was cut off");
   Txn txn(*store->env, !create);
   store->tables = std::make_unique<Tables>(txn, create);
-  const auto text = store->tables->meta.get(txn, "schema");
+  const auto text = store->get(txn, store->tables->meta, "schema");
   if (create) {
     if (text) throw Error(code::kExists, path + " holds a dataset already");
-    store->tables->meta.put(txn, "schema", schema_text(*schema));
+    store->put(txn, store->tables->meta, "schema", schema_text(*schema));
+    store->put_extent(txn, {});
     store->schema = *schema;
   } else {
     if (!text) throw Error(code::kCorrupt, path + " is damaged: its schema is missing");
     store->schema = parse_schema(*text, path);
   }
   txn.commit();
-  if (create) store->env->extend_file();
   store->segments = std::make_unique<Segments>(path + "/segments", store->schema.record_bytes());
   return store;
 }
@@ -92,7 +91,6 @@ class DatasetImpl final : public Dataset {
     }
     store->put_extent(txn, extent);
     txn.commit();
-    store->env->extend_file();
     return first;
   }
 
@@ -100,8 +98,7 @@ class DatasetImpl final : public Dataset {
     check_key(key);
     const auto store = use();
     const Txn txn(*store->env, true);
-    const auto value = store->tables->state.get(txn, key);
-    return value ? std::optional<std::string>(*value) : std::nullopt;
+    return store->get(txn, store->tables->state, key);
   }
 
   void set_state(const std::string& key, const std::string& value) override {
@@ -110,7 +107,6 @@ class DatasetImpl final : public Dataset {
     Txn txn(*store->env, false);
     put_state(*store, txn, key, value);
     txn.commit();
-    store->env->extend_file();
   }
 
   std::shared_ptr<Snapshot> snapshot() override { return open_snapshot(use()); }
@@ -142,67 +138,7 @@ class DatasetImpl final : public Dataset {
 
   static void put_state(const Store& store, const Txn& txn, const std::string& key, const std::string& value) {
     check_key(key);
-    store.tables->state.put(txn, key, value);
-  }
-
-  /// Writes the rows of one index column, chunk by chunk; a chunk that was begun is written anew with the rows added.
-  template <typename T>
-  static void write_column(const Store& store, const Txn& txn, IndexColumn column, const T* values, uint64_t first, uint64_t rows) {
-    std::vector<uint8_t> begun;
-    for (uint64_t done = 0; done < rows;) {
-      const uint64_t chunk = (first + done) / kChunkRows;
-      const uint64_t before = (first + done) % kChunkRows;
-      const uint64_t added = std::min(rows - done, kChunkRows - before);
-      const Table& table = store.tables->of(column);
-      uint32_t crc = 0;
-      if (before > 0) {
-        const auto old = table.get(txn, chunk);
-        const std::string name = store.path + ": chunk " + std::to_string(chunk) + " of " + column_name(column);
-        if (!old) throw Error(code::kCorrupt, name + " is missing");
-        const ChunkView view = parse_chunk(*old, sizeof(T), name);
-        if (view.header->rows != before) throw Error(code::kCorrupt, name + " is damaged: it has " + std::to_string(view.header->rows) + " rows instead of " + std::to_string(before));
-        check_chunk(view, name);
-        crc = view.header->crc;
-        begun.assign(view.rows, view.rows + before * sizeof(T));
-      }
-      const size_t bytes = chunk_bytes(before + added, sizeof(T));
-      auto* place = static_cast<uint8_t*>(table.reserve(txn, chunk, bytes));
-      uint8_t* data = place + sizeof(ChunkHeader);
-      const size_t used = (before + added) * sizeof(T);
-      if (before > 0) std::memcpy(data, begun.data(), begun.size());
-      std::memcpy(data + before * sizeof(T), values + done, added * sizeof(T));
-      std::memset(data + used, 0, bytes - sizeof(ChunkHeader) - used);
-      crc = crc32c(values + done, added * sizeof(T), crc);
-      const ChunkHeader header{kChunkMagic, crc, static_cast<uint32_t>(before + added), sizeof(T)};
-      std::memcpy(place, &header, sizeof header);
-      done += added;
-    }
-  }
-
-  /// Records to the segments first, durably; then the checksum of each chunk's records into the transaction.
-  static void write_payload(const Store& store, const Txn& txn, const AppendBatch& batch, uint64_t first) {
-    const size_t width = store.schema.record_bytes();
-    if (width == 0) return;
-    if (batch.rows > 0) make_folders(store.path + "/segments");
-    std::vector<uint32_t> records;
-    for (uint64_t done = 0; done < batch.rows;) {
-      const uint64_t chunk = (first + done) / kChunkRows;
-      const uint64_t before = (first + done) % kChunkRows;
-      const uint64_t rows = std::min(batch.rows - done, kWriteRows - before);
-      interleave(batch, done, rows, records);
-      store.segments->write(first + done, rows, reinterpret_cast<const uint8_t*>(records.data()));
-      ChunkHeader header{kChunkMagic, 0, 0, static_cast<uint32_t>(width)};
-      if (before > 0) {
-        const auto old = store.tables->payload.get(txn, chunk);
-        if (!old || old->size() != sizeof header) throw Error(code::kCorrupt, store.path + ": the checksum of chunk " + std::to_string(chunk) + " is missing");
-        std::memcpy(&header, old->data(), sizeof header);
-      }
-      header.crc = crc32c(records.data(), rows * width, header.crc);
-      header.rows = static_cast<uint32_t>(before + rows);
-      store.tables->payload.put(txn, chunk, std::string_view(reinterpret_cast<const char*>(&header), sizeof header));
-      done += rows;
-    }
-    store.segments->sync(first, batch.rows);
+    store.put(txn, store.tables->state, key, value);
   }
 
   Schema schema_;
@@ -219,11 +155,14 @@ std::shared_ptr<Dataset> Dataset::create(const std::string& path, const Schema& 
   check_schema(schema);
   make_folders(path);
   File lock = lock_for_writing(path);
-  return std::make_shared<DatasetImpl>(open_store(path, true, &schema), std::move(lock));
+  auto store = open_store(path, true, &schema);
+  if (schema.record_bytes() > 0) make_folders(path + "/segments");
+  for (const std::string& folder : {index_folder(path), path, path + "/.."}) sync_folder(folder);
+  return std::make_shared<DatasetImpl>(std::move(store), std::move(lock));
 }
 
 std::shared_ptr<Dataset> Dataset::open(const std::string& path, bool read_only) {
-  if (!std::filesystem::exists(index_folder(path) + "/data.mdb")) throw Error(code::kNotFound, path + " holds no dataset");
+  if (!path_exists(index_folder(path) + "/data.mdb")) throw Error(code::kNotFound, path + " holds no dataset");
   File lock = read_only ? File() : lock_for_writing(path);
   auto store = open_store(path, false, nullptr);
   if (!read_only && store->env->read_only()) throw Error(code::kReadOnly, "dataset " + path + ": the folder cannot be written");

@@ -4,6 +4,7 @@
 //                                timestamp, label   chunk number -> one chunk value (see chunk.h)
 //                                payload            chunk number -> CRC32C of the chunk's records
 //                              and with string keys: meta (schema, size), state (the caller's own entries)
+//                              (each value followed by a CRC32C of key and value)
 //   <path>/segments/NNNNNNNN.seg  64-byte header, then fixed-width records of kRowsPerSegment keys
 //
 // Keys are dense: the sample with key k is the k-th that was appended. A record holds the schema's columns,

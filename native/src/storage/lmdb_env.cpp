@@ -1,15 +1,15 @@
 #include "storage/lmdb_env.h"
 
 #include <fcntl.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
-#include <filesystem>
 #include <map>
 #include <mutex>
-#include <vector>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -58,8 +58,9 @@ Meta read_meta(const File& file, uint64_t offset) {
 Meta newest_meta(const File& file) {
   const Meta first = read_meta(file, 0);
   const bool power_of_two = (first.page_bytes & (first.page_bytes - 1)) == 0;
+  const Meta second = first.page_bytes == 0 ? Meta{} : read_meta(file, first.page_bytes);
+  if (second.page_bytes != first.page_bytes) corrupt(file.path(), "its meta pages disagree about the size of a page");
   if (first.page_bytes < 512 || first.page_bytes > 65536 || !power_of_two) corrupt(file.path(), "impossible page size " + std::to_string(first.page_bytes));
-  const Meta second = read_meta(file, first.page_bytes);
   return second.txn > first.txn ? second : first;
 }
 
@@ -77,9 +78,33 @@ std::mutex& registry_mutex() {
   return mutex;
 }
 
-std::map<std::string, std::weak_ptr<Env>>& registry() {
-  static std::map<std::string, std::weak_ptr<Env>> environments;
+/// Told whenever an environment was closed.
+std::condition_variable& closed() {
+  static std::condition_variable condition;
+  return condition;
+}
+
+/// The open environments by their data file. An entry is there until LMDB has closed the file, also while its last owner
+/// is about to: opening it again earlier would make LMDB drop the locks of the new environment with those of the old.
+std::map<FileId, std::weak_ptr<Env>>& registry() {
+  static std::map<FileId, std::weak_ptr<Env>> environments;
   return environments;
+}
+
+FileId id_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) throw_errno(errno, "stat " + path);
+  return {status.st_dev, status.st_ino};
+}
+
+/// The environment of the data file if it is open; waits while it is being closed.
+std::shared_ptr<Env> find_open(const std::string& path, std::unique_lock<std::mutex>& lock) {
+  for (;;) {
+    const auto entry = registry().find(id_of(path));
+    if (entry == registry().end()) return nullptr;
+    if (std::shared_ptr<Env> shared = entry->second.lock()) return shared;
+    closed().wait(lock);
+  }
 }
 
 /// Opens the environment; falls back to reading without a lock file where the folder cannot be written.
@@ -110,7 +135,6 @@ void check_lmdb(int rc, const std::string& what) {
     case MDB_MAP_FULL: throw Error(code::kNoSpace, message);
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
-    case MDB_PANIC:
     case MDB_INVALID:
     case MDB_VERSION_MISMATCH: throw Error(code::kCorrupt, message);
     case MDB_NOTFOUND: throw Error(code::kNotFound, message);
@@ -119,27 +143,36 @@ void check_lmdb(int rc, const std::string& what) {
 }
 
 std::shared_ptr<Env> Env::open(const std::string& folder, bool create) {
-  const std::lock_guard lock(registry_mutex());
+  std::shared_ptr<Env> env(new Env(folder));  // before the lock, which its destructor takes
+  std::unique_lock lock(registry_mutex());
   const std::string data = folder + "/data.mdb";
-  if (!std::filesystem::exists(data)) {
+  if (path_exists(data)) {
+    if (std::shared_ptr<Env> shared = find_open(data, lock)) return shared;
+    // An empty file is what a creation leaves that was cut off at once.
+    const bool empty = File(data, O_RDONLY).size() == 0;
+    if (empty && !create) throw Error(code::kNotFound, folder + " holds no dataset: its creation was cut off");
+    if (!empty) check_file(data);
+  } else {
     if (!create) throw Error(code::kNotFound, folder + " holds no dataset");
     make_folders(folder);
   }
-  const std::string name = std::filesystem::canonical(folder).string();
-  std::weak_ptr<Env>& entry = registry()[name];
-  if (std::shared_ptr<Env> shared = entry.lock()) return shared;
-  if (std::filesystem::exists(data) && std::filesystem::file_size(data) > 0) check_file(data);
-  const auto [raw, read_only] = open_env(folder);
+  std::tie(env->env_, env->read_only_) = open_env(folder);
   int dead = 0;
-  if (!read_only) mdb_reader_check(raw, &dead);
-  std::shared_ptr<Env> env(new Env(folder, raw, read_only));
-  entry = env;
+  if (!env->read_only_) mdb_reader_check(env->env_, &dead);
+  MDB_stat stat{};
+  check_lmdb(mdb_env_stat(env->env_, &stat), "read " + folder);
+  env->page_bytes_ = stat.ms_psize;
+  env->id_ = id_of(data);
+  registry()[env->id_] = env;
   return env;
 }
 
 Env::~Env() {
+  if (env_ == nullptr) return;
   const std::lock_guard lock(registry_mutex());
   mdb_env_close(env_);
+  registry().erase(id_);
+  closed().notify_all();
 }
 
 int Env::fd() const {
@@ -150,18 +183,21 @@ int Env::fd() const {
 
 uint64_t Env::file_offset(const void* value) const {
   const uint8_t* page = static_cast<const uint8_t*>(value) - kPageHeader;
-  MDB_stat stat{};
-  check_lmdb(mdb_env_stat(env_, &stat), "read " + folder_);
   const auto flags = field<uint16_t>(page, 10);
   if ((flags & kOverflowPage) == 0) throw Error(code::kCorrupt, folder_ + ": a chunk does not lie in pages of its own");
-  return field<uint64_t>(page, 0) * stat.ms_psize + kPageHeader;
+  return field<uint64_t>(page, 0) * page_bytes_ + kPageHeader;
 }
 
-void Env::extend_file() const {
-  const File file(folder_ + "/data.mdb", O_RDWR);
-  const Meta meta = newest_meta(file);
-  const uint64_t needed = (meta.last_page + 1) * meta.page_bytes;
-  if (file.size() < needed && ftruncate(file.fd(), static_cast<off_t>(needed)) != 0) throw_errno(errno, "extend " + file.path());
+bool Env::ever_written() const {
+  MDB_envinfo info{};
+  check_lmdb(mdb_env_info(env_, &info), "read " + folder_);
+  return info.me_last_txnid > 0;
+}
+
+void Env::reserve_pages(size_t pages) const {
+  MDB_envinfo info{};
+  check_lmdb(mdb_env_info(env_, &info), "read " + folder_);
+  reserve_room(fd(), (info.me_last_pgno + 1 + pages) * page_bytes_, folder_ + "/data.mdb");
 }
 
 Txn::Txn(const Env& env, bool read_only) : env_(env) {
@@ -172,24 +208,16 @@ Txn::~Txn() {
   if (txn_ != nullptr) mdb_txn_abort(txn_);
 }
 
-namespace {
-
-/// LMDB tells a write that the file system cut short as EIO. A probe of some size beside it tells whether space ran out.
-void throw_if_full(const std::string& folder) {
-  constexpr size_t kProbeBytes = size_t{4} << 20;
-  const std::vector<char> zeros(kProbeBytes);
-  AtomicFile probe(folder + "/probe");  // throws E_NO_SPACE; never committed, so it disappears
-  probe.write(zeros.data(), zeros.size());
+void Txn::will_put(size_t bytes) const {
+  constexpr size_t kTreePages = 8;  // a put touches or splits a page on each level of a tree; trees here have two or three
+  pages_ += bytes / env_.page_bytes() + 2 + kTreePages;
 }
 
-}  // namespace
-
 void Txn::commit() {
-  MDB_txn* txn = txn_;
-  txn_ = nullptr;
-  const int rc = mdb_txn_commit(txn);
-  if (rc == EIO) throw_if_full(env_.folder());
-  check_lmdb(rc, "write " + env_.folder());
+  constexpr size_t kListPages = 64;  // of the databases' roots and of the list of free pages
+  if (pages_ > 0) env_.reserve_pages(pages_ + kListPages);
+  MDB_txn* txn = std::exchange(txn_, nullptr);
+  check_lmdb(mdb_txn_commit(txn), "write " + env_.folder());
 }
 
 Table::Table(const Txn& txn, const char* name, Keys keys, bool create) : name_(name) {
@@ -217,12 +245,14 @@ std::optional<std::string_view> Table::get(const Txn& txn, std::string_view key)
 void Table::put(const Txn& txn, uint64_t key, std::string_view value) const { std::memcpy(reserve(txn, key, value.size()), value.data(), value.size()); }
 
 void Table::put(const Txn& txn, std::string_view key, std::string_view value) const {
+  txn.will_put(value.size());
   MDB_val k = as_value(key.data(), key.size());
   MDB_val v = as_value(value.data(), value.size());
   check_lmdb(mdb_put(txn.raw(), dbi_, &k, &v, 0), "write table " + name_);
 }
 
 void* Table::reserve(const Txn& txn, uint64_t key, size_t bytes) const {
+  txn.will_put(bytes);
   MDB_val k = as_value(&key, sizeof key);
   MDB_val v{bytes, nullptr};
   check_lmdb(mdb_put(txn.raw(), dbi_, &k, &v, MDB_RESERVE), "write table " + name_);

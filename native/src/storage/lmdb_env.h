@@ -7,11 +7,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sluice {
 
 /// Throws the Error for an LMDB return code other than 0; `what` names operation and path.
 void check_lmdb(int rc, const std::string& what);
+
+/// Device and inode: the same for every name of a file.
+using FileId = std::pair<uint64_t, uint64_t>;
 
 class Env : public std::enable_shared_from_this<Env> {
  public:
@@ -29,15 +33,21 @@ class Env : public std::enable_shared_from_this<Env> {
   int fd() const;
   /// Where a value lies in the data file. It must have overflow pages of its own: their header tells the page number.
   uint64_t file_offset(const void* value) const;
-  /// LMDB leaves pages at the end unwritten that a transaction took and gave back; the file is made as long as its meta
-  /// page says, so that the check at the next opening holds.
-  void extend_file() const;
+  /// Makes the data file long enough for a transaction that adds `pages` pages, with room for them on the disk. LMDB
+  /// leaves pages at the end unwritten that a transaction took and gave back: without this the file could be shorter than
+  /// its meta page says. And a commit that meets a full disk halfway tells only EIO.
+  void reserve_pages(size_t pages) const;
+  size_t page_bytes() const { return page_bytes_; }
+  /// False before the first commit: what a creation leaves that was cut off.
+  bool ever_written() const;
 
  private:
-  Env(std::string folder, MDB_env* env, bool read_only) : folder_(std::move(folder)), env_(env), read_only_(read_only) {}
+  explicit Env(std::string folder) : folder_(std::move(folder)) {}
   std::string folder_;
-  MDB_env* env_;
-  bool read_only_;
+  MDB_env* env_ = nullptr;
+  bool read_only_ = false;
+  FileId id_;
+  size_t page_bytes_ = 0;
 };
 
 /// A transaction, aborted unless committed.
@@ -48,11 +58,15 @@ class Txn {
   Txn(const Txn&) = delete;
   Txn& operator=(const Txn&) = delete;
   MDB_txn* raw() const { return txn_; }
+  const Env& env() const { return env_; }
+  /// Notes that a value of so many bytes is put: commit() reserves room for it.
+  void will_put(size_t bytes) const;
   void commit();
 
  private:
   const Env& env_;
   MDB_txn* txn_ = nullptr;
+  mutable size_t pages_ = 0;
 };
 
 /// A named database with native 64-bit integer keys, or with string keys.

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 
 #include "base/error.h"
 
@@ -55,7 +54,7 @@ void Segments::write(uint64_t first, uint64_t rows, const uint8_t* records) {
     const uint64_t segment = first / kRowsPerSegment;
     const uint64_t at = first % kRowsPerSegment;
     const uint64_t part = std::min(rows, kRowsPerSegment - at);
-    if (!std::filesystem::exists(path(segment))) create(segment);
+    if (!path_exists(path(segment))) create(segment);
     const File file(path(segment), O_RDWR);
     check_header(file, segment);
     file.write_at(kSegmentHeaderBytes + at * record_bytes_, records, part * record_bytes_);
@@ -79,7 +78,7 @@ std::vector<const uint8_t*> Segments::map(uint64_t size) {
     const uint64_t rows = std::min(kRowsPerSegment, size - s * kRowsPerSegment);
     const bool known = s < mappings_.size();
     if (!known || s + 1 == segments) {
-      if (!std::filesystem::exists(path(s))) throw Error(code::kCorrupt, path(s) + " is missing");
+      if (!path_exists(path(s))) throw Error(code::kCorrupt, path(s) + " is missing");
       const File file(path(s), O_RDONLY);
       check_header(file, s);
       const uint64_t needed = kSegmentHeaderBytes + rows * record_bytes_;

@@ -14,6 +14,7 @@ namespace sluice {
 
 namespace {
 
+constexpr size_t kGatherBlock = 64;
 constexpr size_t kKeptBytes = size_t{64} << 20;  // of a scan's last chunks that stay mapped in
 
 /// Lets go of the pages that a scan has left behind: their contents stay in the page cache, but no longer count as this
@@ -89,15 +90,14 @@ class SnapshotImpl final : public Snapshot {
   }
 
   void gather(const uint64_t* keys, size_t n, int64_t* timestamps, float* labels, const uint8_t** records) const override {
-    const size_t width = store_->schema.record_bytes();
-    for (size_t i = 0; i < n; ++i) {
-      const uint64_t key = keys[i];
-      if (key >= extent_.size) throw Error(code::kArgument, "key " + std::to_string(key) + " does not exist; the dataset has " + std::to_string(extent_.size) + " samples");
-      const uint64_t chunk = key / kChunkRows;
-      const uint64_t at = key % kChunkRows;
-      if (timestamps != nullptr) std::memcpy(timestamps + i, gathered(IndexColumn::kTimestamp, chunk) + at * 8, 8);
-      if (labels != nullptr) std::memcpy(labels + i, gathered(IndexColumn::kLabel, chunk) + at * 4, 4);
-      if (records != nullptr) records[i] = width == 0 ? nullptr : record(key, chunk, width);
+    for (size_t i = 0; i < n; i += kGatherBlock) {
+      const size_t block = std::min(kGatherBlock, n - i);
+      for (size_t k = i; k < i + block; ++k) {
+        if (keys[k] >= extent_.size) throw Error(code::kArgument, "key " + std::to_string(keys[k]) + " does not exist; the dataset has " + std::to_string(extent_.size) + " samples");
+      }
+      if (timestamps != nullptr) gather_column(IndexColumn::kTimestamp, keys + i, block, timestamps + i);
+      if (labels != nullptr) gather_column(IndexColumn::kLabel, keys + i, block, labels + i);
+      if (records != nullptr) gather_records(keys + i, block, records + i);
     }
   }
 
@@ -128,7 +128,7 @@ class SnapshotImpl final : public Snapshot {
     if (view.header->rows != rows_of(chunk)) throw Error(code::kCorrupt, name + " is damaged: it has " + std::to_string(view.header->rows) + " rows instead of " + std::to_string(rows_of(chunk)));
     std::atomic<uint32_t>& verified = *verified_[column == IndexColumn::kTimestamp ? 0 : 1][chunk];
     if (verified.load(std::memory_order_acquire) != view.header->rows) {
-      check_chunk(view, name);
+      check_chunk(view, chunk_seed(chunk_kind(column), chunk), name);
       verified.store(view.header->rows, std::memory_order_release);
     }
     return view.rows;
@@ -144,9 +144,25 @@ class SnapshotImpl final : public Snapshot {
     return base;
   }
 
-  const uint8_t* record(uint64_t key, uint64_t chunk, size_t width) const {
-    if (!payload_ready_[chunk].load(std::memory_order_acquire)) verify_payload(chunk, width);
-    return segments_[key / kRowsPerSegment] + key % kRowsPerSegment * width;
+  /// At most kGatherBlock values: all addresses first, so that their cache misses overlap.
+  template <typename T>
+  void gather_column(IndexColumn column, const uint64_t* keys, size_t n, T* out) const {
+    const uint8_t* at[kGatherBlock];
+    for (size_t i = 0; i < n; ++i) {
+      at[i] = gathered(column, keys[i] / kChunkRows) + keys[i] % kChunkRows * sizeof(T);
+      __builtin_prefetch(at[i]);
+    }
+    for (size_t i = 0; i < n; ++i) std::memcpy(out + i, at[i], sizeof(T));
+  }
+
+  /// Only the addresses: whoever reads the records decides how.
+  void gather_records(const uint64_t* keys, size_t n, const uint8_t** records) const {
+    const size_t width = store_->schema.record_bytes();
+    for (size_t i = 0; i < n; ++i) {
+      const uint64_t chunk = keys[i] / kChunkRows;
+      if (width > 0 && !payload_ready_[chunk].load(std::memory_order_acquire)) verify_payload(chunk, width);
+      records[i] = width == 0 ? nullptr : segments_[keys[i] / kRowsPerSegment] + keys[i] % kRowsPerSegment * width;
+    }
   }
 
   void verify_payload(uint64_t chunk, size_t width) const {
@@ -161,7 +177,7 @@ class SnapshotImpl final : public Snapshot {
       std::memcpy(&header, value->data(), sizeof header);
       const uint64_t first = chunk * kChunkRows;
       const uint8_t* records = segments_[first / kRowsPerSegment] + first % kRowsPerSegment * width;
-      if (header.rows != rows || crc32c(records, size_t{rows} * width) != header.crc) throw Error(code::kCorrupt, name + " are damaged: their checksum does not match");
+      if (header.rows != rows || crc32c(records, size_t{rows} * width, chunk_seed(ChunkKind::kPayload, chunk)) != header.crc) throw Error(code::kCorrupt, name + " are damaged: their checksum does not match");
       verified.store(rows, std::memory_order_release);
     }
     payload_ready_[chunk].store(true, std::memory_order_release);

@@ -49,8 +49,13 @@ struct Store {
 
   Extent extent(const Txn& txn) const;
   void put_extent(const Txn& txn, const Extent& extent) const;
+
+  /// Entries of the tables with string keys carry a checksum of key and value. get: E_CORRUPT unless it holds.
+  std::optional<std::string> get(const Txn& txn, const Table& table, std::string_view key) const;
+  void put(const Txn& txn, const Table& table, std::string_view key, std::string_view value) const;
 };
 
+constexpr ChunkKind chunk_kind(IndexColumn column) { return column == IndexColumn::kTimestamp ? ChunkKind::kTimestamp : ChunkKind::kLabel; }
 constexpr size_t column_width(IndexColumn column) { return column == IndexColumn::kTimestamp ? 8 : 4; }
 constexpr const char* column_name(IndexColumn column) { return column == IndexColumn::kTimestamp ? "timestamp" : "label"; }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <vector>
 
 #include "base/crc32c.h"
@@ -118,6 +117,9 @@ class TrainSetImpl final : public TrainSet {
     const File file(path, O_RDONLY);
     file.read_at(0, &header_, sizeof header_);
     if (std::memcmp(header_.magic, kMagic, sizeof kMagic) != 0 || header_.crc != header_crc(header_) || header_.count == 0) fail("its header makes no sense");
+    const bool wraps = range() && header_.first > UINT64_MAX - header_.count;
+    if ((header_.flags & ~(kRange | kWeighted)) != 0 || (range() && weighted()) || wraps) fail("its header makes no sense");
+    if (!range() && header_.count > file.size() / 8) fail("it is too short for " + std::to_string(header_.count) + " entries");
     const uint64_t expected = sizeof(Header) + (range() ? 0 : body_bytes());
     if (file.size() != expected) fail("it has " + std::to_string(file.size()) + " bytes instead of " + std::to_string(expected));
     if (range()) return;
@@ -167,13 +169,25 @@ class TrainSetImpl final : public TrainSet {
   Mapping mapping_;
 };
 
+/// Whether the file holds what its name says: a damaged one is written anew.
+bool is_sound(const std::string& path) {
+  if (!path_exists(path)) return false;
+  try {
+    TrainSetImpl{path};
+    return true;
+  } catch (const Error& error) {
+    if (std::string_view(error.code()) == code::kCorrupt) return false;
+    throw;
+  }
+}
+
 }  // namespace
 
 std::string freeze(const std::string& folder, const Selection& selection, uint64_t dataset_size) {
   check_selection(selection, dataset_size);
   const std::string id = content_id(selection);
   const std::string path = file_name(folder, id);
-  if (std::filesystem::exists(path)) return id;
+  if (is_sound(path)) return id;
   const bool weighted = selection.weights != nullptr;
   const bool range = selection.keys == nullptr && !weighted;
   Header header{};

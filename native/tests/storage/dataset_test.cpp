@@ -314,7 +314,7 @@ class DamagedDataset : public ::testing::Test {
 
 TEST_F(DamagedDataset, ATruncatedIndexIsCorrupt) {
   const auto size = std::filesystem::file_size(index_);
-  for (const uintmax_t keep : {size - 4096, size / 2, uintmax_t{8192}, uintmax_t{4096}, uintmax_t{100}}) {
+  for (const uintmax_t keep : {size / 2, uintmax_t{8192}, uintmax_t{4096}, uintmax_t{100}}) {
     std::filesystem::resize_file(index_, keep);
     EXPECT_EQ(code_of_reading(), "E_CORRUPT") << keep << " bytes of " << size;
   }

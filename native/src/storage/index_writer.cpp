@@ -1,0 +1,89 @@
+#include "storage/index_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "base/crc32c.h"
+#include "base/error.h"
+#include "storage/append.h"
+
+namespace sluice {
+
+namespace {
+
+/// The chunk as it is stored, checked, when `before` rows were written to it already.
+ChunkView begun_chunk(const Store& store, const Txn& txn, IndexColumn column, uint64_t chunk, uint64_t before) {
+  const std::string name = store.path + ": chunk " + std::to_string(chunk) + " of " + column_name(column);
+  const auto value = store.tables->of(column).get(txn, chunk);
+  if (!value) throw Error(code::kCorrupt, name + " is missing");
+  const ChunkView view = parse_chunk(*value, column_width(column), name);
+  if (view.header->rows != before) {
+    throw Error(code::kCorrupt, name + " is damaged: it has " + std::to_string(view.header->rows) + " rows instead of " + std::to_string(before));
+  }
+  check_chunk(view, chunk_seed(chunk_kind(column), chunk), name);
+  return view;
+}
+
+/// The checksum of the chunk's records with `rows` more of them, as it is kept.
+void put_payload_checksum(const Store& store, const Txn& txn, uint64_t chunk, uint64_t before, const void* records, uint64_t rows) {
+  const auto width = static_cast<uint32_t>(store.schema.record_bytes());
+  ChunkHeader header{kChunkMagic, chunk_seed(ChunkKind::kPayload, chunk), 0, width};
+  if (before > 0) {
+    const auto old = store.tables->payload.get(txn, chunk);
+    if (!old || old->size() != sizeof header) throw Error(code::kCorrupt, store.path + ": the checksum of chunk " + std::to_string(chunk) + " is missing");
+    std::memcpy(&header, old->data(), sizeof header);
+    if (header.rows != before) throw Error(code::kCorrupt, store.path + ": the checksum of chunk " + std::to_string(chunk) + " is of other rows");
+  }
+  header.crc = crc32c(records, rows * width, header.crc);
+  header.rows = static_cast<uint32_t>(before + rows);
+  store.tables->payload.put(txn, chunk, std::string_view(reinterpret_cast<const char*>(&header), sizeof header));
+}
+
+}  // namespace
+
+template <typename T>
+void write_column(const Store& store, const Txn& txn, IndexColumn column, const T* values, uint64_t first, uint64_t rows) {
+  std::vector<uint8_t> begun;
+  for (uint64_t done = 0; done < rows;) {
+    const uint64_t chunk = (first + done) / kChunkRows;
+    const uint64_t before = (first + done) % kChunkRows;
+    const uint64_t added = std::min(rows - done, kChunkRows - before);
+    uint32_t crc = chunk_seed(chunk_kind(column), chunk);
+    if (before > 0) {
+      const ChunkView view = begun_chunk(store, txn, column, chunk, before);
+      crc = view.header->crc;
+      begun.assign(view.rows, view.rows + before * sizeof(T));
+    }
+    const size_t bytes = chunk_bytes(before + added, sizeof(T));
+    auto* place = static_cast<uint8_t*>(store.tables->of(column).reserve(txn, chunk, bytes));
+    uint8_t* data = place + sizeof(ChunkHeader);
+    const size_t used = (before + added) * sizeof(T);
+    if (before > 0) std::memcpy(data, begun.data(), begun.size());
+    std::memcpy(data + before * sizeof(T), values + done, added * sizeof(T));
+    std::memset(data + used, 0, bytes - sizeof(ChunkHeader) - used);
+    const ChunkHeader header{kChunkMagic, crc32c(values + done, added * sizeof(T), crc), static_cast<uint32_t>(before + added), sizeof(T)};
+    std::memcpy(place, &header, sizeof header);
+    done += added;
+  }
+}
+
+template void write_column(const Store&, const Txn&, IndexColumn, const int64_t*, uint64_t, uint64_t);
+template void write_column(const Store&, const Txn&, IndexColumn, const float*, uint64_t, uint64_t);
+
+void write_payload(const Store& store, const Txn& txn, const AppendBatch& batch, uint64_t first) {
+  const size_t width = store.schema.record_bytes();
+  if (width == 0) return;
+  std::vector<uint32_t> records;
+  for (uint64_t done = 0; done < batch.rows;) {
+    const uint64_t before = (first + done) % kChunkRows;
+    const uint64_t rows = std::min(batch.rows - done, kChunkRows - before);
+    interleave(batch, done, rows, records);
+    store.segments->write(first + done, rows, reinterpret_cast<const uint8_t*>(records.data()));
+    put_payload_checksum(store, txn, (first + done) / kChunkRows, before, records.data(), rows);
+    done += rows;
+  }
+  store.segments->sync(first, batch.rows);
+}
+
+}  // namespace sluice

@@ -1,0 +1,18 @@
+// Writes the rows of a batch: index columns as chunks into a transaction, records into the segments.
+#pragma once
+#include <cstdint>
+
+#include "storage/store.h"
+
+namespace sluice {
+
+/// Puts `rows` values of one index column, the first of which has the key `first`, chunk by chunk; a chunk that was begun
+/// is written anew with the values added. E_CORRUPT when that chunk is damaged. T: int64_t (timestamps), float (labels).
+template <typename T>
+void write_column(const Store& store, const Txn& txn, IndexColumn column, const T* values, uint64_t first, uint64_t rows);
+
+/// Writes the batch's records from the key `first` on to the segments, durably, and puts the checksum of each chunk's
+/// records into the transaction.
+void write_payload(const Store& store, const Txn& txn, const AppendBatch& batch, uint64_t first);
+
+}  // namespace sluice

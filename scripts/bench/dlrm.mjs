@@ -57,6 +57,7 @@ async function precision(name, { threads, rows, rounds, steps }) {
       torchMs: 1000 * result.theirs,
       ratio: result.theirs / result.ours,
       gemmGflops: result.rate,
+      gemmMs: (1000 * gflop) / result.rate,
       shareOfGemm: gflop / result.rate / result.ours,
       lossSteps: result.losses[0].length,
       lossDifference: lossDifference(result.losses),

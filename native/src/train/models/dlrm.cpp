@@ -1,7 +1,8 @@
 // Deep learning recommendation model (Naumov et al., 2019, arXiv 1906.00091): a bottom MLP over the dense features,
 // one embedding per categorical feature, pairwise dot products of all of them, a top MLP over the products and the
-// bottom MLP's output. Forward, backward and update run in preallocated buffers; the interaction reads each sample's
-// vectors once while they are in the first-level cache and its backward pass overwrites them with their gradients.
+// bottom MLP's output. Forward, backward and update run in preallocated buffers. A sample's vectors are gathered into the
+// first-level cache for its products, and again for their gradients, which are applied to the rows right there: neither
+// the vectors nor their gradients of a whole batch are ever written to memory.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -18,7 +19,6 @@ namespace sluice {
 namespace {
 
 constexpr size_t kSampleGrain = 32;
-constexpr size_t kGatherAhead = 3;  // samples whose embedding rows are on their way to the cache
 
 void prefetch(const float* data, size_t n) {
   for (size_t i = 0; i < n; i += 16) __builtin_prefetch(data + i);
@@ -59,7 +59,8 @@ class Dlrm final : public Model {
         vectors_(spec.tables.size() + (has_dense_ ? 1 : 0)),
         pairs_(vectors_ * (vectors_ - 1) / 2),
         top_in_((has_dense_ ? width_ : 0) + (vectors_ > 1 ? pairs_ : (has_dense_ ? 0 : width_))),
-        z_stride_((top_in_ + 15) / 16 * 16),
+        z_stride_(padded_stride(top_in_)),
+        dense_stride_(padded_stride(width_)),
         rng_(options.seed, 1),
         embeddings_(spec.tables, spec.embedding, options),
         bottom_("bottom", with_input(spec.dense, has_dense_ ? spec.bottom : std::vector<uint32_t>{}), true, options, rng_),
@@ -70,11 +71,10 @@ class Dlrm final : public Model {
     const double loss = criterion_loss(options_.criterion, logits_.data(), batch.rows, outputs(), batch.labels, batch.weights,
                                        nullptr, logits_grad_.data());
     top_.backward(logits_grad_.data(), outputs(), z_grad_.data(), z_stride_);
-    interaction_grad(batch.rows);
-    if (embeddings_.tables() > 0) {
-      embeddings_.update(batch.categorical, batch.rows, x_.data() + (has_dense_ ? width_ : 0), vectors_ * width_);
-    }
-    if (has_dense_) bottom_.backward(x_.data(), vectors_ * width_, nullptr, 0);
+    embeddings_.begin_step(batch.categorical, batch.rows);
+    interaction_grad(batch);
+    embeddings_.finish_step();
+    if (has_dense_) bottom_.backward(dense_grad_.data(), dense_stride_, nullptr, 0);
     return loss;
   }
 
@@ -103,14 +103,14 @@ class Dlrm final : public Model {
  private:
   void reserve(size_t rows) {
     if (rows <= capacity_) return;
-    x_ = Buffer<float>(rows * vectors_ * width_, "interaction inputs");
     z_ = Buffer<float>(rows * z_stride_, "interaction outputs");
     logits_ = Buffer<float>(rows * outputs(), "logits");
-    if (has_dense_) dense_out_ = Buffer<float>(rows * width_, "bottom MLP outputs");
+    if (has_dense_) dense_out_ = Buffer<float>(rows * dense_stride_, "bottom MLP outputs");
     if (bf16_ && has_dense_) dense_in_ = Buffer<float>(rows * dense_width_, "dense inputs");
     if (options_.train) {
       z_grad_ = Buffer<float>(rows * z_stride_, "interaction gradients");
       logits_grad_ = Buffer<float>(rows * outputs(), "logit gradients");
+      if (has_dense_) dense_grad_ = Buffer<float>(rows * dense_stride_, "bottom MLP gradients");
     }
     capacity_ = rows;
   }
@@ -136,63 +136,70 @@ class Dlrm final : public Model {
         kernels().round_bf16(dense_in_.data(), dense, batch.rows * dense_width_);
         dense = dense_in_.data();
       }
-      bottom_.forward(dense, dense_width_, batch.rows, dense_out_.data(), width_);
+      bottom_.forward(dense, dense_width_, batch.rows, dense_out_.data(), dense_stride_);
     }
     interaction(batch);
     top_.forward(z_.data(), z_stride_, batch.rows, logits_.data(), outputs());
   }
 
-  /// x [rows, vectors, width]: the sample's vectors; z [rows, top_in]: bottom output, then the products.
+  /// The vectors of sample b into x [vectors, width]: the bottom MLP's output, then its row of each table. The rows of
+  /// sample `next` are sent for on the way, one by one: a burst would outrun what the memory can have in flight.
+  void gather(const Batch& batch, size_t b, size_t next, float* x) const {
+    if (has_dense_) {
+      std::copy_n(dense_out_.data() + b * dense_stride_, width_, x);
+      x += width_;
+    }
+    for (size_t t = 0; t < embeddings_.tables(); ++t, x += width_) {
+      const int32_t* index = batch.categorical + t * batch.rows;
+      prefetch(embeddings_.row(t, index[next]), width_);
+      const float* source = embeddings_.row(t, index[b]);
+      if (bf16_) {
+        kernels().round_bf16(x, source, width_);
+      } else {
+        std::copy_n(source, width_, x);
+      }
+    }
+  }
+
+  /// z [rows, top_in]: the bottom MLP's output, then the products of the sample's vectors.
   void interaction(const Batch& batch) {
     const Kernels& k = kernels();
-    const size_t tables = embeddings_.tables();
     parallel_for(batch.rows, kSampleGrain, [&](size_t begin, size_t end) {
+      std::vector<float> x(vectors_ * width_);
       for (size_t b = begin; b < end; ++b) {
-        float* x = x_.data() + b * vectors_ * width_;
         float* z = z_.data() + b * z_stride_;
-        if (has_dense_) {
-          std::copy_n(dense_out_.data() + b * width_, width_, x);
-          std::copy_n(x, width_, z);
-        }
-        float* row = x + (has_dense_ ? width_ : 0);
-        for (size_t t = 0; t < tables; ++t, row += width_) {
-          if (b + kGatherAhead < end) prefetch(embeddings_.row(t, batch.categorical[t * batch.rows + b + kGatherAhead]), width_);
-          const float* source = embeddings_.row(t, batch.categorical[t * batch.rows + b]);
-          if (bf16_) {
-            k.round_bf16(row, source, width_);
-          } else {
-            std::copy_n(source, width_, row);
-          }
-        }
-        if (vectors_ > 1) {
-          float* products = z + (has_dense_ ? width_ : 0);
-          k.dot_triangle(x, vectors_, width_, products);
-          if (bf16_) k.round_bf16(products, products, pairs_);
-        } else if (!has_dense_) {
-          std::copy_n(x, width_, z);
-        }
+        gather(batch, b, std::min(b + 1, end - 1), x.data());
+        if (has_dense_ || vectors_ == 1) std::copy_n(x.data(), width_, z);
+        if (vectors_ == 1) continue;
+        float* products = z + (has_dense_ ? width_ : 0);
+        k.dot_triangle(x.data(), vectors_, width_, products);
+        if (bf16_) k.round_bf16(products, products, pairs_);
       }
     });
   }
 
-  /// From z_grad to the gradients of the sample's vectors, which replace the vectors in x.
-  void interaction_grad(size_t rows) {
+  /// From z_grad to the gradients of the sample's vectors: the bottom MLP's output's to dense_grad, the others' to their rows.
+  void interaction_grad(const Batch& batch) {
     const Kernels& k = kernels();
-    const size_t block = vectors_ * width_;
-    parallel_for(rows, kSampleGrain, [&](size_t begin, size_t end) {
-      std::vector<float> dx(block);
+    parallel_for(batch.rows, kSampleGrain, [&](size_t begin, size_t end) {
+      std::vector<float> x(vectors_ * width_);
+      std::vector<float> dx(vectors_ * width_);
       std::vector<float> symmetric(vectors_ * vectors_);
       for (size_t b = begin; b < end; ++b) {
-        float* x = x_.data() + b * block;
         const float* dz = z_grad_.data() + b * z_stride_;
-        if (b + 1 < end) prefetch(x + block, block);  // the product reads columns: the hardware does not foresee that
         if (vectors_ > 1) {
-          k.dot_triangle_grad(dz + (has_dense_ ? width_ : 0), x, vectors_, width_, symmetric.data(), dx.data());
-          std::copy_n(dx.data(), block, x);
-          if (has_dense_) k.axpy(x, dz, 1.0F, width_);
+          gather(batch, b, std::min(b + 1, end - 1), x.data());
+          k.dot_triangle_grad(dz + (has_dense_ ? width_ : 0), x.data(), vectors_, width_, symmetric.data(), dx.data());
+          if (has_dense_) k.axpy(dx.data(), dz, 1.0F, width_);
         } else {
-          std::copy_n(dz, width_, x);
+          std::copy_n(dz, width_, dx.data());
         }
+        const float* grad = dx.data();
+        if (has_dense_) {
+          std::copy_n(grad, width_, dense_grad_.data() + b * dense_stride_);
+          grad += width_;
+        }
+        for (size_t t = 0; t < embeddings_.tables(); ++t, grad += width_) embeddings_.give(t, b, grad);
       }
     });
   }
@@ -205,13 +212,14 @@ class Dlrm final : public Model {
   size_t vectors_;  // per sample: tables, plus the bottom MLP's output
   size_t pairs_;
   size_t top_in_;
-  size_t z_stride_;  // top_in, rounded up so that rows are aligned: matrix products run faster on them
+  size_t z_stride_;
+  size_t dense_stride_;
   Rng rng_;
   Embeddings embeddings_;
   Mlp bottom_;
   Mlp top_;
   size_t capacity_ = 0;
-  Buffer<float> x_, z_, z_grad_, dense_in_, dense_out_, logits_, logits_grad_;
+  Buffer<float> z_, z_grad_, dense_in_, dense_out_, dense_grad_, logits_, logits_grad_;
 };
 
 }  // namespace

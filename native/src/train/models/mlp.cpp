@@ -76,8 +76,8 @@ void Mlp::reserve(size_t rows) {
   if (rows <= capacity_) return;
   size_t widest = 0;
   for (size_t i = 0; i < layers_.size(); ++i) {
-    widest = std::max(widest, layers_[i].out);
-    if (i + 1 < layers_.size()) layers_[i].activation = Buffer<float>(rows * layers_[i].out, "MLP activations");
+    widest = std::max(widest, padded_stride(layers_[i].out));
+    if (i + 1 < layers_.size()) layers_[i].activation = Buffer<float>(rows * padded_stride(layers_[i].out), "MLP activations");
   }
   if (options_.train) {
     for (Buffer<float>& grad : grad_) grad = Buffer<float>(rows * widest, "MLP gradients");
@@ -97,7 +97,7 @@ void Mlp::forward(const float* x, size_t x_stride, size_t rows, float* y, size_t
     Layer& layer = layers_[i];
     const bool last = i + 1 == layers_.size();
     float* out = last ? y : layer.activation.data();
-    const size_t out_stride = last ? y_stride : layer.out;
+    const size_t out_stride = last ? y_stride : padded_stride(layer.out);
     forward_layer(layer, x, x_stride, out, out_stride);
     x = out;
     x_stride = out_stride;
@@ -152,14 +152,14 @@ void Mlp::backward(float* dy, size_t dy_stride, float* dx, size_t dx_stride) {
     Layer& layer = layers_[i];
     const bool last = i + 1 == layers_.size();
     const float* y = last ? y_ : layer.activation.data();
-    activation_grad(layer, dy, dy_stride, y, last ? y_stride_ : layer.out);
+    activation_grad(layer, dy, dy_stride, y, last ? y_stride_ : padded_stride(layer.out));
     float* down = i > 0 ? grad_[i % 2].data() : dx;
-    const size_t down_stride = i > 0 ? layer.in : dx_stride;
+    const size_t down_stride = i > 0 ? padded_stride(layer.in) : dx_stride;
     if (down != nullptr) {
       gemm({dy, rows_, layer.out, dy_stride}, {layer.weights_in_use(), layer.out, layer.in, layer.in}, down, down_stride, 1.0F, 0.0F,
            bf16_ ? GemmPrecision::kBf16 : GemmPrecision::kFp32);
     }
-    update(layer, dy, dy_stride, i > 0 ? layers_[i - 1].activation.data() : x_, i > 0 ? layer.in : x_stride_);
+    update(layer, dy, dy_stride, i > 0 ? layers_[i - 1].activation.data() : x_, i > 0 ? padded_stride(layer.in) : x_stride_);
     dy = down;
     dy_stride = down_stride;
   }

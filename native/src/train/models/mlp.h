@@ -51,7 +51,7 @@ class Mlp {
     bool relu = false;
     Buffer<float> weight, bias;
     Buffer<float> rounded;      // weight rounded to bf16; empty in fp32
-    Buffer<float> activation;   // [capacity, out]; empty for the last layer
+    Buffer<float> activation;   // [capacity, out], rows padded_stride(out) apart; empty for the last layer
     Buffer<float> weight_grad;  // empty for SGD, which updates inside the product
     Buffer<float> bias_grad;
     std::vector<DenseOptimizer> optimizers;  // weight, bias; empty when not training

@@ -12,6 +12,7 @@ add_library(sluice_train STATIC
   src/train/models/dlrm.cpp
   src/train/models/embedding.cpp
   src/train/models/mlp.cpp
+  src/train/optimizer.cpp
   src/train/train.cpp)
 target_include_directories(sluice_train PUBLIC src)
 target_link_libraries(sluice_train PUBLIC sluice_data PRIVATE sluice_torch sluice_json sluice_warnings)

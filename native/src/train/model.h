@@ -30,11 +30,14 @@ struct DlrmSpec {
   std::vector<uint32_t> top;           // hidden layers, then the number of outputs (1 for BCE, classes otherwise)
 };
 
-/// One batch on the host. categorical is [T, rows], table-major.
+/// One batch on the host. categorical is [T, rows], table-major; values and ids are the tensor inputs of models that
+/// take one: an image as [rows, height, width, channels], token ids as [rows, length].
 struct Batch {
   size_t rows = 0;
   const float* dense = nullptr;
   const int32_t* categorical = nullptr;
+  const float* values = nullptr;
+  const int32_t* ids = nullptr;
   const float* labels = nullptr;
   const float* weights = nullptr;  // null: all 1
 };

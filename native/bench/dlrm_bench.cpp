@@ -41,7 +41,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 struct HostBatch {
   std::vector<float> dense, labels;
   std::vector<int32_t> categorical;
-  Batch view() const { return {labels.size(), dense.data(), categorical.data(), nullptr, nullptr, labels.data(), nullptr}; }
+  Batch view() const { return {labels.size(), dense.data(), categorical.data(), labels.data(), nullptr}; }
 };
 
 class Bench {

@@ -83,7 +83,7 @@ void Loader::produce() {
 void Loader::fill(Slot& slot, const uint32_t* positions, size_t n) {
   set_.get(positions, n, keys_.data(), slot.weights.empty() ? nullptr : slot.weights.data());
   data_->gather(keys_.data(), n, timestamps_.data(), slot.labels.data(), records_.data());
-  slot.batch = {n, slot.dense.data(), slot.categorical.data(), nullptr, nullptr, slot.labels.data(), slot.weights.empty() ? nullptr : slot.weights.data()};
+  slot.batch = {n, slot.dense.data(), slot.categorical.data(), slot.labels.data(), slot.weights.empty() ? nullptr : slot.weights.data()};
   check_labels(slot, keys_.data());
   encode_features(features_, data_->schema(), timestamps_.data(), records_.data(), n, slot.dense.data(), slot.categorical.data(), n);
 }

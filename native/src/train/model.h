@@ -36,10 +36,10 @@ struct Batch {
   size_t rows = 0;
   const float* dense = nullptr;
   const int32_t* categorical = nullptr;
-  const float* values = nullptr;
-  const int32_t* ids = nullptr;
   const float* labels = nullptr;
   const float* weights = nullptr;  // null: all 1
+  const float* values = nullptr;
+  const int32_t* ids = nullptr;
 };
 
 /// A named parameter, contiguous fp32 on the host, as model files hold it.

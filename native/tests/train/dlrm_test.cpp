@@ -49,7 +49,7 @@ void set_weights(Model& model, const json& tensors) {
 struct HostBatch {
   std::vector<float> dense, labels, weights;
   std::vector<int32_t> categorical;
-  Batch view() const { return {labels.size(), dense.data(), categorical.data(), nullptr, nullptr, labels.data(), weights.data()}; }
+  Batch view() const { return {labels.size(), dense.data(), categorical.data(), labels.data(), weights.data()}; }
 };
 
 HostBatch batch_of(const json& b) {

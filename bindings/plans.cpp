@@ -25,7 +25,7 @@ constexpr std::array<std::pair<const char*, CategoricalOp>, 5> kCategoricalOps{{
                                                                                 {"month", CategoricalOp::kMonth}}};
 constexpr std::array<std::pair<const char*, OptimizerKind>, 3> kOptimizers{
     {{"sgd", OptimizerKind::kSgd}, {"adagrad", OptimizerKind::kAdagrad}, {"adam", OptimizerKind::kAdam}}};
-constexpr std::array<std::pair<const char*, Criterion>, 2> kCriteria{
+constexpr std::array<std::pair<const char*, Criterion::Kind>, 2> kCriteria{
     {{"bce", Criterion::kBce}, {"cross-entropy", Criterion::kCrossEntropy}}};
 enum class ModelKind : uint8_t { kDlrm };
 constexpr std::array<std::pair<const char*, ModelKind>, 1> kModels{{{"dlrm", ModelKind::kDlrm}}};

@@ -3,6 +3,7 @@ add_library(sluice_train STATIC
   src/eval/auc.cpp
   src/eval/evaluate.cpp
   src/modelstore/safetensors.cpp
+  src/train/checkpoint.cpp
   src/train/compute.cpp
   src/train/criterion.cpp
   src/train/features.cpp
@@ -13,6 +14,7 @@ add_library(sluice_train STATIC
   src/train/models/embedding.cpp
   src/train/models/mlp.cpp
   src/train/optimizer.cpp
+  src/train/schedule.cpp
   src/train/train.cpp)
 target_include_directories(sluice_train PUBLIC src)
 target_link_libraries(sluice_train PUBLIC sluice_data PRIVATE sluice_torch sluice_json sluice_warnings)

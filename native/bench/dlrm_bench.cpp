@@ -134,7 +134,7 @@ class Bench {
     Features features;
     for (uint32_t i = 0; i < kDense; ++i) features.dense.push_back({DenseOp::kValue, i, 0.0F, 1.0F});
     for (uint32_t i = 0; i < kTables; ++i) features.categorical.push_back({CategoricalOp::kColumn, kDense + i, 0, static_cast<uint32_t>(rows_)});
-    Loader loader(data, *set, features, {static_cast<uint32_t>(kBatch), 1, Shuffle::kGlobal, 1, 1, 4});
+    Loader loader(data, *set, features, {static_cast<uint32_t>(kBatch), 1, Shuffle::kGlobal, 1, {}, 1, 4});
     const auto start = Clock::now();
     size_t samples = 0;
     while (const Batch* batch = loader.next()) {

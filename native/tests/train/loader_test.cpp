@@ -50,7 +50,9 @@ class LoaderTest : public ::testing::Test {
       for (size_t i = 0; i < batch->rows; ++i) {
         keys.push_back(batch->dense[i]);
         EXPECT_EQ(batch->labels[i], static_cast<float>(static_cast<uint64_t>(batch->dense[i]) % 2));
-        if (batch->weights != nullptr) EXPECT_EQ(batch->weights[i], batch->dense[i] / 8);
+        if (batch->weights != nullptr) {
+          EXPECT_EQ(batch->weights[i], batch->dense[i] / 8);
+        }
       }
     }
     return keys;
@@ -73,25 +75,25 @@ TEST_F(LoaderTest, EveryEpochHasEverySampleOnceInAnotherOrder) {
   std::vector<float> weights;
   for (const uint64_t key : chosen) weights.push_back(static_cast<float>(key) / 8);
   const auto set = set_of(chosen, weights);
-  const std::vector<float> keys = keys_of(*set, {50, 3, Shuffle::kGlobal, 9, 1, 4});
+  const std::vector<float> keys = keys_of(*set, {50, 3, Shuffle::kGlobal, 9, {}, 1, 4});
   const size_t n = chosen.size();
   ASSERT_EQ(keys.size(), 3 * n);
   const std::set<float> expected(chosen.begin(), chosen.end());
   for (size_t epoch = 0; epoch < 3; ++epoch) EXPECT_EQ(std::set<float>(keys.begin() + static_cast<std::ptrdiff_t>(epoch * n), keys.begin() + static_cast<std::ptrdiff_t>((epoch + 1) * n)), expected);
   EXPECT_FALSE(std::equal(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(n), keys.begin() + static_cast<std::ptrdiff_t>(n)));
-  EXPECT_EQ(keys_of(*set, {50, 3, Shuffle::kGlobal, 9, 1, 2}), keys);
-  EXPECT_NE(keys_of(*set, {50, 3, Shuffle::kGlobal, 10, 1, 4}), keys);
+  EXPECT_EQ(keys_of(*set, {50, 3, Shuffle::kGlobal, 9, {}, 1, 2}), keys);
+  EXPECT_NE(keys_of(*set, {50, 3, Shuffle::kGlobal, 10, {}, 1, 4}), keys);
 }
 
 TEST_F(LoaderTest, WithoutShuffleTheOrderIsThatOfTheSet) {
   fill(100);
-  EXPECT_EQ(keys_of(*set_of({7, 3, 99, 0}), {3, 2, Shuffle::kNone, 0, 1, 2}), (std::vector<float>{7, 3, 99, 0, 7, 3, 99, 0}));
+  EXPECT_EQ(keys_of(*set_of({7, 3, 99, 0}), {3, 2, Shuffle::kNone, 0, {}, 1, 2}), (std::vector<float>{7, 3, 99, 0, 7, 3, 99, 0}));
 }
 
 TEST_F(LoaderTest, ALabelThatIsNoClassNamesItsSample) {
   fill(100, 0.5F);
   const auto set = set_of(every_third(100));  // 0, 3 … 99
-  Loader loader(dataset_->snapshot(), *set, features_, {10, 1, Shuffle::kNone, 0, 1, 2});
+  Loader loader(dataset_->snapshot(), *set, features_, {10, 1, Shuffle::kNone, 0, {}, 1, 2});
   const auto [code, message] = error_of([&] {
     while (loader.next() != nullptr) {
     }
@@ -104,7 +106,7 @@ TEST_F(LoaderTest, MayBeLeftAtAnyBatch) {
   fill(1000);
   const auto set = set_of(every_third(1000));
   for (int taken : {0, 1, 5}) {
-    Loader loader(dataset_->snapshot(), *set, features_, {10, 100, Shuffle::kGlobal, 0, 1, 2});
+    Loader loader(dataset_->snapshot(), *set, features_, {10, 100, Shuffle::kGlobal, 0, {}, 1, 2});
     for (int i = 0; i < taken; ++i) ASSERT_NE(loader.next(), nullptr);
   }
 }

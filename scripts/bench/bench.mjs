@@ -25,18 +25,50 @@ function tables({ machine: m, dlrm, index }) {
   ]);
   const { feed } = dlrm.fp32;
   const rows = [
-    ['training fed from disk ÷ from memory', percent(feed.ratio), '95 %', `${feed.disk.toFixed(0)} and ${feed.memory.toFixed(0)} samples/s`],
-    ['index: append', millions(index.appendPerSecond), '10 M/s', `${(index.samples / 1e6).toFixed(0)} M samples in batches of 2^20, each durable`],
-    ['index: scan of a column ÷ sum over plain memory', percent(index.scanShare), '50 %', `${fixed(1)(index.scanGBs)} and ${fixed(1)(index.memoryGBs)} GB/s, one thread`],
+    [
+      'training fed from disk ÷ from memory',
+      percent(feed.ratio),
+      '95 %',
+      `${feed.disk.toFixed(0)} and ${feed.memory.toFixed(0)} samples/s`,
+    ],
+    [
+      'index: append',
+      millions(index.appendPerSecond),
+      '10 M/s',
+      `${(index.samples / 1e6).toFixed(0)} M samples in batches of 2^20, each durable`,
+    ],
+    [
+      'index: scan of a column ÷ sum over plain memory',
+      percent(index.scanShare),
+      '50 %',
+      `${fixed(1)(index.scanGBs)} and ${fixed(1)(index.memoryGBs)} GB/s, one thread`,
+    ],
     ['index: first scan, verifying checksums', `${fixed(1)(index.firstScanGBs)} GB/s`, '', ''],
-    ['index: resident memory before and after the scans', `${index.residentBeforeMiB.toFixed(0)} → ${index.residentAfterMiB.toFixed(0)} MiB`, 'flat', `peak ${index.peakMiB.toFixed(0)} MiB; the column has ${((index.samples * 8) / 2 ** 20).toFixed(0)} MiB`],
+    [
+      'index: resident memory before and after the scans',
+      `${index.residentBeforeMiB.toFixed(0)} → ${index.residentAfterMiB.toFixed(0)} MiB`,
+      'flat',
+      `peak ${index.peakMiB.toFixed(0)} MiB; the column has ${((index.samples * 8) / 2 ** 20).toFixed(0)} MiB`,
+    ],
     ['index: random gather, warm', millions(index.gatherPerSecond), '', 'timestamp and label'],
   ];
   return [
     `Measured on ${m.date}: ${m.cpu}, ${m.cores} cores, ${m.memoryGiB} GiB; Node ${m.node}, PyTorch ${dlrm.fp32.torch}, ${m.threads} threads.`,
     '## Training step',
-    'DLRM in NVIDIA\'s small shape: 13 dense features, 26 tables × 100,000 rows × 128, bottom 512-256-128, top 1024-1024-512-256-1, batch 2048, SGD. Same weights and batches as eager PyTorch (`nn.EmbeddingBag(sparse=True)`, `nn.Linear`; bf16: autocast); rounds alternate, medians over steps.',
-    markdown(['', 'Sluice', 'PyTorch', 'ratio', 'matrix products alone', 'share of that rate', 'ratio if the step were only these products', 'largest relative loss difference'], steps),
+    "DLRM in NVIDIA's small shape: 13 dense features, 26 tables × 100,000 rows × 128, bottom 512-256-128, top 1024-1024-512-256-1, batch 2048, SGD. Same weights and batches as eager PyTorch (`nn.EmbeddingBag(sparse=True)`, `nn.Linear`; bf16: autocast); rounds alternate, medians over steps.",
+    markdown(
+      [
+        '',
+        'Sluice',
+        'PyTorch',
+        'ratio',
+        'matrix products alone',
+        'share of that rate',
+        'ratio if the step were only these products',
+        'largest relative loss difference',
+      ],
+      steps,
+    ),
     '## Data',
     markdown(['', 'measured', 'wanted', 'details'], rows),
   ].join('\n\n');
@@ -44,7 +76,9 @@ function tables({ machine: m, dlrm, index }) {
 
 main(async () => {
   const { values } = parseArgs({ options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, threads: { type: 'string' } } });
-  run(process.execPath, ['scripts/setup.mjs', '--bench'], 'set-up stopped.', { stdio: ['inherit', values.json ? 2 : 'inherit', 'inherit'] });
+  run(process.execPath, ['scripts/setup.mjs', '--bench'], 'set-up stopped.', {
+    stdio: ['inherit', values.json ? 2 : 'inherit', 'inherit'],
+  });
   const options = { threads: Number(values.threads ?? availableParallelism()), quick: values.quick ?? false };
   const log = console.log;
   if (values.json) console.log = console.error;
@@ -54,7 +88,8 @@ main(async () => {
   console.log(values.json ? JSON.stringify(result) : `\n${text}`);
   if (options.quick) return;
   const file = join(root, 'docs/benchmarks.md');
-  const head = '# Benchmarks\n\nMade by `npm run bench`; do not edit by hand. Figures of a shared machine move by ten percent and more: compare the ratios, which are taken side by side.';
+  const head =
+    '# Benchmarks\n\nMade by `npm run bench`; do not edit by hand. Figures of a shared machine move by ten percent and more: compare the ratios, which are taken side by side.';
   writeFileSync(file, `${head}\n\n${text}\n\n${limits}\n`);
   if (!values.json) say(`written to ${file}`);
 });

@@ -62,7 +62,9 @@ async function precision(name, { threads, rows, rounds, steps }) {
       lossSteps: result.losses[0].length,
       lossDifference: lossDifference(result.losses),
       torch: theirs.hello.torch,
-      ...(feed.memory.length > 0 ? { feed: { memory: median(feed.memory), disk: median(feed.disk), ratio: median(feed.disk.map((d, i) => d / feed.memory[i])) } } : {}),
+      ...(feed.memory.length > 0
+        ? { feed: { memory: median(feed.memory), disk: median(feed.disk), ratio: median(feed.disk.map((d, i) => d / feed.memory[i])) } }
+        : {}),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });

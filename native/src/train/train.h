@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,7 +60,7 @@ struct TrainResult {
   uint64_t steps = 0;
   uint64_t samples = 0;
   double loss = 0.0;             // mean over the last epoch
-  double validation_loss = 0.0;  // of the model that was written; with early stopping only
+  std::optional<double> validation_loss;  // of the model that was written; with early stopping only
   uint64_t resumed_at = 0;       // steps that a checkpoint spared
   double seconds = 0.0;          // first step to last step
   double samples_per_second = 0.0;

@@ -164,12 +164,12 @@ TEST_F(TrainTest, EarlyStopWritesTheBestModel) {
   EXPECT_EQ(result.steps, 3 * batches_per_epoch);
   plan.options.dense_optimizer.lr = 5.0F;  // jumps about: the last epoch is hardly the best
   plan.early_stop.patience = 50;
-  const double best = train(dataset_->snapshot(), *set, plan, StopFlag{}, {}).validation_loss;
+  const double best = train(dataset_->snapshot(), *set, plan, StopFlag{}, {}).validation_loss.value();
   plan.parent = plan.output;
   plan.output = folder_.file("n");
   plan.epochs = 1;
   plan.options.dense_optimizer.lr = 0.0F;
-  EXPECT_DOUBLE_EQ(train(dataset_->snapshot(), *set, plan, StopFlag{}, {}).validation_loss, best);
+  EXPECT_DOUBLE_EQ(train(dataset_->snapshot(), *set, plan, StopFlag{}, {}).validation_loss.value(), best);
 }
 
 TEST_F(TrainTest, DivergenceNamesSamplesAndKeepsTheCheckpoint) {

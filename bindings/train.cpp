@@ -24,6 +24,11 @@ constexpr std::array<std::pair<const char*, ScheduleKind>, 5> kSchedules{{{"cons
                                                                           {"polynomial", ScheduleKind::kPolynomial},
                                                                           {"one-cycle", ScheduleKind::kOneCycle}}};
 
+constexpr std::array<std::pair<const char*, BatchScore>, 3> kBatchScores{
+    {{"uniform", BatchScore::kUniform}, {"loss", BatchScore::kLoss}, {"gradient-norm", BatchScore::kGradientNorm}}};
+constexpr std::array<std::pair<const char*, BatchChoice>, 2> kBatchChoices{
+    {{"sampled", BatchChoice::kSampled}, {"greatest", BatchChoice::kGreatest}}};
+
 constexpr uint32_t kMaxEpochs = 1'000'000'000;
 constexpr size_t kMaxGroups = 1000;
 constexpr size_t kMaxPatternBytes = 1000;
@@ -69,6 +74,8 @@ void read_loop(const Arg& arg, TrainPlan& plan) {
   plan.max_steps = arg.field("maxSteps").integer(0, kMaxSafeInteger);
   plan.accumulate = arg.field("accumulate").integer32(1, kMaxBatchSize);
   plan.clip_norm = arg.field("clipNorm").real();
+  const Arg in_training = arg.field("inTraining");
+  plan.in_training = {in_training.field("keep").real(), in_training.field("score").choice(kBatchScores), in_training.field("choice").choice(kBatchChoices)};
   plan.schedule = read_schedule(arg.field("schedule"));
   const Arg early_stop = arg.field("earlyStop");
   plan.early_stop.held_out = static_cast<float>(early_stop.field("heldOut").number(0, 1));

@@ -8,6 +8,7 @@ add_library(sluice_train STATIC
   src/train/criterion.cpp
   src/train/features.cpp
   src/train/fit.cpp
+  src/train/in_training.cpp
   src/train/kernels.cpp
   src/train/loader.cpp
   src/train/models/dlrm.cpp

@@ -149,6 +149,20 @@ const earlyStop = z
   })
   .describe('Ends a training that no longer gains and keeps the model of its best epoch.');
 
+const inTraining = z
+  .strictObject({
+    keep: z.number().gt(0).lt(1).describe('Share of each batch that is trained on.'),
+    score: z
+      .enum(['gradient-norm', 'loss', 'uniform'])
+      .default('gradient-norm')
+      .describe('What a forward pass scores the samples of a batch by; uniform needs none.'),
+    choice: z
+      .enum(['sampled', 'greatest'])
+      .default('sampled')
+      .describe('sampled: by the score, with losses weighted so that the expected gradient stays; greatest: the highest scores, unweighted.'),
+  })
+  .describe('In-training selection (batch then sample): every batch is scored, a part of it is trained on.');
+
 const checkpoint = z
   .strictObject({
     everySeconds: z.number().gt(0).max(1e9).default(60).describe('Seconds between two checkpoints.'),
@@ -171,6 +185,7 @@ export const training = z
     groups: z.array(group).max(1000).default([]).describe('Parameters with another optimizer. The first group whose pattern fits counts.'),
     schedule: schedule.prefault({ id: 'constant' }),
     earlyStop: earlyStop.optional(),
+    inTraining: inTraining.optional(),
     checkpoint,
     criterion: criterion.optional(),
     precision: z.enum(['fp32', 'bf16']).default('fp32').describe('Number format of matrix products.'),

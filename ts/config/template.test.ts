@@ -47,6 +47,7 @@ test('optional lines of the template are valid when uncommented', async () => {
     'clipNorm: 1',
     'groups: [{ parameters: "top.*.bias", optimizer: { id: sgd, lr: 0.01 } }]',
     'schedule: { id: cosine, warmup: 100, warmupFrom: 0.1, hold: 0, length: 1000, end: 0, per: step }',
+    'inTraining: { keep: 0.5, score: gradient-norm, choice: sampled }',
     'earlyStop: { heldOut: 0.1, patience: 2, leastGain: 0 }',
     'first: ./pretrained.safetensors',
     'start: 2001-01-01',

@@ -116,6 +116,7 @@ export async function makeTrainPlan(folder: string, dataset: Dataset, changes: P
     clipNorm: 0,
     schedule,
     earlyStop: { heldOut: 0, patience: 1, leastGain: 0 },
+    inTraining: { keep: 1, score: 'uniform', choice: 'sampled' },
     checkpoints: { path: '', everySteps: 0, everySeconds: 0 },
     shuffle: 'global',
     parent: '',

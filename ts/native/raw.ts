@@ -73,6 +73,8 @@ export type RawTrainPlan = {
   clipNorm: number; // 0 = not clipped
   schedule: RawSchedule;
   earlyStop: { heldOut: number; patience: number; leastGain: number }; // heldOut 0 = none
+  /** keep 1 = no selection; native/src/train/in_training.h. */
+  inTraining: { keep: number; score: 'uniform' | 'loss' | 'gradient-norm'; choice: 'sampled' | 'greatest' };
   checkpoints: { path: string; everySteps: number; everySeconds: number }; // path '' = none; 0 = not so
   shuffle: 'global' | 'none';
   parent: string; // '' = random initial weights

@@ -37,6 +37,7 @@ void check_plan(const TrainPlan& plan) {
   check(plan.early_stop.held_out >= 0.0F && plan.early_stop.held_out < 1.0F, "held out", "0 to below 1", plan.early_stop.held_out);
   check_schedule(plan.schedule);
   check_criterion(plan.options.criterion);
+  check_in_training(plan.in_training);
   check_optimizer(plan.options.dense_optimizer, "optimizer");
   check_optimizer(plan.options.embedding_optimizer, "optimizer of embeddings");
   for (const ParameterGroup& group : plan.options.groups) check_optimizer(group.optimizer, "optimizer of " + group.pattern);
@@ -63,7 +64,8 @@ class Training {
   Training(std::shared_ptr<Snapshot> data, const TrainSet& set, const TrainPlan& plan, const StopFlag& stop,
            const std::function<void(const TrainProgress&)>& progress)
       : data_(std::move(data)), set_(set), plan_(plan), stop_(stop), progress_(progress),
-        model_(make_model(plan.model, plan.options)), identity_(identity(plan, set.size())) {
+        model_(make_model(plan.model, plan.options)),
+        selector_(plan.in_training, {plan.features.dense.size(), plan.features.categorical.size(), 0, 0}, plan.options.seed), identity_(identity(plan, set.size())) {
     if (!plan.parent.empty()) {
       load_safetensors(plan.parent, model_->parameters());
       model_->parameters_changed();
@@ -116,7 +118,7 @@ class Training {
     stop_.check();
     const uint64_t at = state_.batches % batches_per_epoch_;
     if (at == 0) state_.epoch_loss = 0.0, state_.epoch_batches = 0;
-    const double loss = step(batch, at);
+    const double loss = step(selector_.select(*model_, batch, state_.batches), at);
     if (!std::isfinite(loss)) diverged(loss, batch);
     state_.epoch_loss += loss;
     ++state_.epoch_batches;
@@ -237,6 +239,7 @@ class Training {
   const StopFlag& stop_;
   const std::function<void(const TrainProgress&)>& progress_;
   std::unique_ptr<Model> model_;
+  BatchSelector selector_;
   std::string identity_;
   LoopState state_;
   std::vector<std::vector<float>> best_;

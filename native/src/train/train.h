@@ -10,6 +10,7 @@
 #include "base/stop.h"
 #include "storage/dataset.h"
 #include "train/features.h"
+#include "train/in_training.h"
 #include "train/loader.h"
 #include "train/model.h"
 #include "train/schedule.h"
@@ -43,6 +44,7 @@ struct TrainPlan {
   Schedule schedule;
   EarlyStop early_stop;
   Checkpoints checkpoints;
+  InTraining in_training;
   Shuffle shuffle = Shuffle::kGlobal;
   std::string parent;  // model file to start from; empty: random initial weights from options.seed
   std::string output;  // model file to write
@@ -58,7 +60,7 @@ struct TrainProgress {
 
 struct TrainResult {
   uint64_t steps = 0;
-  uint64_t samples = 0;
+  uint64_t samples = 0;          // read; with an in-training selection more than were trained on
   double loss = 0.0;             // mean over the last epoch
   std::optional<double> validation_loss;  // of the model that was written; with early stopping only
   uint64_t resumed_at = 0;       // steps that a checkpoint spared

@@ -58,6 +58,7 @@ export function machine() {
   };
 }
 
+export const percent = (value) => `${(100 * value).toFixed(0)} %`;
 export const fixed = (digits) => (value) => value.toFixed(digits);
 
 /** Rows as a Markdown table. */

@@ -121,7 +121,9 @@ Deliver deliver_result(const TrainResult& result) {
     object.Set("loss", result.loss);
     object.Set("validationLoss", result.validation_loss ? Napi::Value(Napi::Number::New(env, *result.validation_loss)) : env.Null());
     object.Set("resumedAt", static_cast<double>(result.resumed_at));
+    object.Set("startSeconds", result.start_seconds);
     object.Set("seconds", result.seconds);
+    object.Set("finishSeconds", result.finish_seconds);
     object.Set("samplesPerSecond", result.samples_per_second);
     return object;
   };

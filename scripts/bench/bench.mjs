@@ -27,8 +27,11 @@ main(async () => {
     options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, threads: { type: 'string' } },
   });
   const chosen = positionals.length > 0 ? positionals : Object.keys(parts);
-  for (const name of chosen) if (!Object.hasOwn(parts, name)) throw new BuildError(`bench: expected ${Object.keys(parts).join(' or ')}, got ${name}`);
-  run(process.execPath, ['scripts/setup.mjs', '--bench'], 'set-up stopped.', { stdio: ['inherit', values.json ? 2 : 'inherit', 'inherit'] });
+  for (const name of chosen)
+    if (!Object.hasOwn(parts, name)) throw new BuildError(`bench: expected ${Object.keys(parts).join(' or ')}, got ${name}`);
+  run(process.execPath, ['scripts/setup.mjs', '--bench'], 'set-up stopped.', {
+    stdio: ['inherit', values.json ? 2 : 'inherit', 'inherit'],
+  });
   const options = { threads: Number(values.threads ?? availableParallelism()), quick: values.quick ?? false };
   const results = { machine: { ...machine(), threads: options.threads } };
   const log = console.log;

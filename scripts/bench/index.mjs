@@ -23,9 +23,19 @@ export function benchIndex({ quick }) {
 export function indexTables(index) {
   const rows = [
     ['append', millions(index.appendPerSecond), '10 M/s', `${(index.samples / 1e6).toFixed(0)} M samples in batches of 2^20, each durable`],
-    ['scan of a column ÷ sum over plain memory', percent(index.scanShare), '50 %', `${fixed(1)(index.scanGBs)} and ${fixed(1)(index.memoryGBs)} GB/s, one thread`],
+    [
+      'scan of a column ÷ sum over plain memory',
+      percent(index.scanShare),
+      '50 %',
+      `${fixed(1)(index.scanGBs)} and ${fixed(1)(index.memoryGBs)} GB/s, one thread`,
+    ],
     ['first scan, verifying checksums', `${fixed(1)(index.firstScanGBs)} GB/s`, '', ''],
-    ['resident memory before and after the scans', `${index.residentBeforeMiB.toFixed(0)} → ${index.residentAfterMiB.toFixed(0)} MiB`, 'flat', `peak ${index.peakMiB.toFixed(0)} MiB; the column has ${((index.samples * 8) / 2 ** 20).toFixed(0)} MiB`],
+    [
+      'resident memory before and after the scans',
+      `${index.residentBeforeMiB.toFixed(0)} → ${index.residentAfterMiB.toFixed(0)} MiB`,
+      'flat',
+      `peak ${index.peakMiB.toFixed(0)} MiB; the column has ${((index.samples * 8) / 2 ** 20).toFixed(0)} MiB`,
+    ],
     ['random gather, warm', millions(index.gatherPerSecond), '', 'timestamp and label'],
   ];
   return [

@@ -88,7 +88,9 @@ export type RawTrainResult = {
   loss: number;
   validationLoss: number | null; // with early stop only
   resumedAt: number; // steps that a checkpoint spared
-  seconds: number;
+  startSeconds: number; // call to first batch
+  seconds: number; // first step to last step
+  finishSeconds: number; // last step to the model on disk
   samplesPerSecond: number;
 };
 

@@ -36,6 +36,10 @@ export type TrainingRecord = {
   validationLoss: number | null;
   /** Steps that a checkpoint of a cut-off training spared. */
   resumedAt: number;
+  /** Call to first batch. */
+  startSeconds: number;
+  /** Last step to the model on disk. */
+  finishSeconds: number;
   seconds: number;
   samplesPerSecond: number;
 };

@@ -63,6 +63,8 @@ function triggerOf(id: number, at: EvalWindow, windows: EvalWindow[], evaluate: 
       loss: 0.5 - 0.001 * id,
       validationLoss: null,
       resumedAt: 0,
+      startSeconds: 0.01,
+      finishSeconds: 0.02,
       seconds: 2 + 0.4 * Math.sin(id * 1.7),
       samplesPerSecond: samples / 2,
     },

@@ -82,10 +82,10 @@ class Training {
     steps_per_epoch_ = (batches_per_epoch_ + plan_.accumulate - 1) / plan_.accumulate;
     total_steps_ = steps_per_epoch_ * plan_.epochs;
     if (plan_.max_steps > 0) total_steps_ = std::min(total_steps_, plan_.max_steps);
-    started_ = checkpointed_ = reported_ = Clock::now();
     bool going_on = state_.updates < total_steps_ && !ended_early();
     while (going_on) {
       const Batch* batch = loader.next();
+      if (started_ == Clock::time_point()) begin();
       if (batch == nullptr) break;
       going_on = take(*batch);
     }
@@ -111,6 +111,11 @@ class Training {
     size_t n = 1;
     for (const int64_t d : tensor.shape) n *= static_cast<size_t>(d);
     return n;
+  }
+
+  void begin() {
+    started_ = checkpointed_ = reported_ = Clock::now();
+    result_.start_seconds = std::chrono::duration<double>(started_ - called_).count();
   }
 
   /// Trains on one batch; false when the training is over.
@@ -218,10 +223,12 @@ class Training {
   }
 
   TrainResult finish() {
+    if (started_ == Clock::time_point()) begin();
+    const auto ended = Clock::now();
     result_.steps = state_.updates;
     result_.samples = state_.samples;
     result_.loss = state_.epoch_batches > 0 ? state_.epoch_loss / static_cast<double>(state_.epoch_batches) : 0.0;
-    result_.seconds = seconds_since(started_);
+    result_.seconds = std::chrono::duration<double>(ended - started_).count();
     result_.samples_per_second = result_.seconds > 0.0 ? static_cast<double>(result_.samples) / result_.seconds : 0.0;
     if (state_.has_best) {
       result_.validation_loss = state_.best_loss;
@@ -230,6 +237,7 @@ class Training {
     }
     save_safetensors(plan_.output, model_->parameters(), plan_.metadata);
     if (!plan_.checkpoints.path.empty()) std::remove(plan_.checkpoints.path.c_str());
+    result_.finish_seconds = seconds_since(ended);
     return result_;
   }
 
@@ -250,6 +258,7 @@ class Training {
   bool updated_ = true;  // the last batch ended an optimizer step
   double recent_loss_ = 0.0;
   uint64_t recent_batches_ = 0;
+  Clock::time_point called_ = Clock::now();
   Clock::time_point started_, reported_, checkpointed_;
 };
 

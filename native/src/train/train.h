@@ -64,7 +64,9 @@ struct TrainResult {
   double loss = 0.0;             // mean over the last epoch
   std::optional<double> validation_loss;  // of the model that was written; with early stopping only
   uint64_t resumed_at = 0;       // steps that a checkpoint spared
+  double start_seconds = 0.0;    // call to first batch
   double seconds = 0.0;          // first step to last step
+  double finish_seconds = 0.0;   // last step to the model on disk
   double samples_per_second = 0.0;
 };
 

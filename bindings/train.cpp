@@ -1,6 +1,7 @@
 // Training: native/src/train/train.h.
 #include "train/train.h"
 
+#include <limits>
 #include <utility>
 
 #include "guard.h"
@@ -15,8 +16,8 @@ namespace {
 
 constexpr std::array<std::pair<const char*, Precision>, 2> kPrecisions{
     {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}}};
-constexpr std::array<std::pair<const char*, Shuffle>, 2> kShuffles{
-    {{"global", Shuffle::kGlobal}, {"none", Shuffle::kNone}}};
+constexpr std::array<std::pair<const char*, Shuffle>, 3> kShuffles{
+    {{"global", Shuffle::kGlobal}, {"block", Shuffle::kBlock}, {"none", Shuffle::kNone}}};
 
 constexpr std::array<std::pair<const char*, ScheduleKind>, 5> kSchedules{{{"constant", ScheduleKind::kConstant},
                                                                           {"step", ScheduleKind::kStep},
@@ -96,6 +97,7 @@ TrainPlan read_plan(const Arg& arg) {
   plan.options.criterion = model.criterion;
   read_loop(arg, plan);
   plan.shuffle = arg.field("shuffle").choice(kShuffles);
+  plan.shuffle_block = arg.field("shuffleBlock").integer32(1, std::numeric_limits<uint32_t>::max());
   plan.parent = arg.field("parent").text(0, kMaxPathBytes);
   plan.output = arg.field("output").path_text();
   plan.metadata = arg.field("metadata").dictionary(kMaxMetadata, kMaxMetadataKeyBytes, kMaxMetadataValueBytes);

@@ -74,6 +74,7 @@ const plan = {
   inTraining: { keep: 1, score: 'uniform', choice: 'sampled' },
   checkpoints: { path: '', everySteps: 0, everySeconds: 0 },
   shuffle: 'global',
+  shuffleBlock: 65_536,
   parent: '',
   metadata: {},
 };

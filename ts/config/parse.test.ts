@@ -21,6 +21,7 @@ test('defaults are filled in', async () => {
     criterion: 'bce',
     precision: 'fp32',
     shuffle: 'global',
+    shuffleBlock: 65_536,
     start: 'previous',
   });
   assert.equal(config.evaluation, { window: 604_800_000, windows: 'following', batchSize: 8192 });

@@ -189,7 +189,11 @@ export const training = z
     checkpoint,
     criterion: criterion.optional(),
     precision: z.enum(['fp32', 'bf16']).default('fp32').describe('Number format of matrix products.'),
-    shuffle: z.enum(['global', 'none']).default('global').describe('global: a new random order in every epoch; none: by arrival.'),
+    shuffle: z
+      .enum(['global', 'block', 'none'])
+      .default('global')
+      .describe('global: a new random order in every epoch; block: of blocks, and within a few of them; none: by arrival.'),
+    shuffleBlock: whole(1, 1_000_000_000).default(65_536).describe('Samples of a block.'),
     start: z
       .enum(['previous', 'scratch'])
       .default('previous')

@@ -70,7 +70,7 @@ training:
   # inTraining: { keep: 0.5, score: gradient-norm, choice: sampled }   # trains on a part of each batch: by gradient-norm | loss | uniform, sampled | greatest
   checkpoint: { everySeconds: 60 }           # also everySteps; a killed training goes on from the last one
   precision: fp32               # fp32 | bf16
-  shuffle: global               # global: a new random order in every epoch | none
+  shuffle: global               # global: a new random order in every epoch | block: of blocks of shuffleBlock: 65536 samples | none
   start: previous               # each training starts from the previous model | scratch: from random weights
   # first: ./pretrained.safetensors          # what the first training starts from (default: random weights)
 

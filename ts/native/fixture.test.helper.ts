@@ -119,6 +119,7 @@ export async function makeTrainPlan(folder: string, dataset: Dataset, changes: P
     inTraining: { keep: 1, score: 'uniform', choice: 'sampled' },
     checkpoints: { path: '', everySteps: 0, everySeconds: 0 },
     shuffle: 'global',
+    shuffleBlock: 65_536,
     parent: '',
     output: path.join(folder, 'model.safetensors'),
     metadata: { made: 'by a test' },

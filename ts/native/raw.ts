@@ -76,7 +76,8 @@ export type RawTrainPlan = {
   /** keep 1 = no selection; native/src/train/in_training.h. */
   inTraining: { keep: number; score: 'uniform' | 'loss' | 'gradient-norm'; choice: 'sampled' | 'greatest' };
   checkpoints: { path: string; everySteps: number; everySeconds: number }; // path '' = none; 0 = not so
-  shuffle: 'global' | 'none';
+  shuffle: 'global' | 'block' | 'none';
+  shuffleBlock: number;
   parent: string; // '' = random initial weights
   output: string;
   metadata: Record<string, string>;

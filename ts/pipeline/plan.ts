@@ -33,6 +33,7 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
     earlyStop: training.earlyStop ?? { heldOut: 0, patience: 1, leastGain: 0 },
     inTraining: training.inTraining ?? { keep: 1, score: 'uniform', choice: 'sampled' },
     shuffle: training.shuffle,
+    shuffleBlock: training.shuffleBlock,
   };
 }
 

@@ -11,12 +11,33 @@
 
 namespace sluice {
 
+namespace {
+
+std::vector<uint32_t> block_permutation(uint32_t n, uint32_t block, Rng& rng) {
+  const uint32_t blocks = (n - 1) / block + 1;
+  std::vector<uint32_t> order;
+  order.reserve(n);
+  const std::vector<uint32_t> block_order = permutation(blocks, rng);
+  for (uint32_t first = 0; first < blocks; first += kBlocksMixed) {
+    std::vector<uint32_t> mixed;
+    for (uint32_t b = first; b < std::min(blocks, first + kBlocksMixed); ++b) {
+      const uint64_t begin = uint64_t{block_order[b]} * block;
+      for (uint64_t i = begin; i < std::min<uint64_t>(n, begin + block); ++i) mixed.push_back(static_cast<uint32_t>(i));
+    }
+    for (const uint32_t at : permutation(static_cast<uint32_t>(mixed.size()), rng)) order.push_back(mixed[at]);
+  }
+  return order;
+}
+
+}  // namespace
+
 Loader::Loader(std::shared_ptr<Snapshot> data, const TrainSet& set, const Features& features, const LoaderOptions& options)
     : data_(std::move(data)), set_(set), features_(features), options_(options) {
   check_features(features_, data_->schema());
   if (set_.size() == 0 || set_.size() > 0xffffffffU) {
     throw Error(code::kArgument, "training set: expected 1 to 4294967295 entries, got " + std::to_string(set_.size()));
   }
+  if (options_.block == 0) throw Error(code::kArgument, "shuffle block: expected at least 1, got 0");
   choose_positions();
   const size_t batch = std::min<size_t>(options_.batch_size, samples_);
   batches_per_epoch_ = (samples_ + batch - 1) / batch;
@@ -68,9 +89,11 @@ void Loader::choose_positions() {
 
 std::vector<uint32_t> Loader::epoch_order(uint32_t epoch) const {
   std::vector<uint32_t> order;
+  Rng rng(options_.seed, (uint64_t{1} << 32) + epoch);
   if (options_.shuffle == Shuffle::kGlobal) {
-    Rng rng(options_.seed, (uint64_t{1} << 32) + epoch);
     order = permutation(samples_, rng);
+  } else if (options_.shuffle == Shuffle::kBlock) {
+    order = block_permutation(samples_, options_.block, rng);
   } else {
     order.resize(samples_);
     std::iota(order.begin(), order.end(), 0U);

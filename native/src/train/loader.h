@@ -16,12 +16,17 @@
 
 namespace sluice {
 
-enum class Shuffle : uint8_t { kGlobal, kNone };
+/// kGlobal: a fresh uniform permutation of the whole set in every epoch. kBlock: the set is cut into blocks of
+/// LoaderOptions::block entries that lie one behind the other; blocks come in a fresh random order, and the entries of
+/// kBlocksMixed of them at a time are permuted together. Reads stay within few places of the data, which counts where it does
+/// not fit into memory, and an entry is at most that far from where a permutation of blocks alone would put it.
+enum class Shuffle : uint8_t { kGlobal, kBlock, kNone };
+constexpr uint32_t kBlocksMixed = 16;
 
 struct LoaderOptions {
   uint32_t batch_size = 512;
   uint32_t epochs = 1;
-  Shuffle shuffle = Shuffle::kGlobal;  // kGlobal: a fresh uniform permutation of the whole set in every epoch
+  Shuffle shuffle = Shuffle::kGlobal;
   uint64_t seed = 0;
   Criterion criterion;      // what a label may be
   uint32_t outputs = 1;     // of the model
@@ -29,6 +34,7 @@ struct LoaderOptions {
   uint64_t first_batch = 0; // where to begin: the batches before it are passed over, as if they had been read
   float held_out = 0.0F;    // share of the entries, 0 to below 1, that are left for validation
   bool validation = false;  // read those instead of the others
+  uint32_t block = 65'536;  // of kBlock
 };
 
 class Loader {

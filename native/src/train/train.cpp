@@ -56,6 +56,7 @@ std::string identity(const TrainPlan& plan, uint64_t samples) {
 LoaderOptions loader_options(const TrainPlan& plan, uint32_t outputs) {
   LoaderOptions options{plan.batch_size, plan.epochs, plan.shuffle, plan.options.seed, plan.options.criterion, outputs};
   options.held_out = plan.early_stop.held_out;
+  options.block = plan.shuffle_block;
   return options;
 }
 

@@ -46,6 +46,7 @@ struct TrainPlan {
   Checkpoints checkpoints;
   InTraining in_training;
   Shuffle shuffle = Shuffle::kGlobal;
+  uint32_t shuffle_block = 65'536;
   std::string parent;  // model file to start from; empty: random initial weights from options.seed
   std::string output;  // model file to write
   std::vector<std::pair<std::string, std::string>> metadata;  // goes into the model file

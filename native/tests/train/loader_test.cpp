@@ -50,6 +50,26 @@ TEST_F(LoaderTest, WithoutShuffleTheOrderIsThatOfTheSet) {
   EXPECT_EQ(keys_of(*set_of({7, 3, 99, 0}), {3, 2, Shuffle::kNone, 0, {}, 1, 2}), (std::vector<float>{7, 3, 99, 0, 7, 3, 99, 0}));
 }
 
+TEST_F(LoaderTest, ABlockShuffleHasEverySampleOnceAndStaysWithinItsBlocks) {
+  fill(3000);
+  const auto set = set_of(every_third(3000));
+  LoaderOptions options{100, 2, Shuffle::kBlock, 9, {}, 1, 4};
+  options.block = 7;
+  const std::vector<float> keys = keys_of(*set, options);
+  ASSERT_EQ(keys.size(), 2000U);
+  EXPECT_NE(std::vector<float>(keys.begin(), keys.begin() + 1000), std::vector<float>(keys.begin() + 1000, keys.end()));
+  for (size_t epoch = 0; epoch < 2; ++epoch) {
+    const auto begin = keys.begin() + static_cast<std::ptrdiff_t>(1000 * epoch);
+    EXPECT_EQ(std::set<float>(begin, begin + 1000).size(), 1000U);
+    for (std::ptrdiff_t first = 0; first < 1000; first += 112) {  // sixteen blocks of seven
+      std::set<int> blocks;
+      for (auto at = begin + first; at < begin + std::min<std::ptrdiff_t>(1000, first + 112); ++at) blocks.insert(static_cast<int>(*at) / 3 / 7);
+      EXPECT_LE(blocks.size(), 17U);  // and the last, shorter one
+    }
+  }
+  EXPECT_FALSE(std::is_sorted(keys.begin(), keys.begin() + 100));
+}
+
 TEST_F(LoaderTest, ALabelThatIsNoClassNamesItsSample) {
   fill(100, 0.5F);
   const auto set = set_of(every_third(100));  // 0, 3 … 99

@@ -33,8 +33,8 @@ constexpr std::array<std::pair<const char*, Criterion::Kind>, 5> kCriteria{{{"bc
                                                                            {"mse", Criterion::kMse},
                                                                            {"l1", Criterion::kL1},
                                                                            {"huber", Criterion::kHuber}}};
-enum class ModelKind : uint8_t { kDlrm };
-constexpr std::array<std::pair<const char*, ModelKind>, 1> kModels{{{"dlrm", ModelKind::kDlrm}}};
+enum class ModelKind : uint8_t { kDlrm, kMlp };
+constexpr std::array<std::pair<const char*, ModelKind>, 2> kModels{{{"dlrm", ModelKind::kDlrm}, {"mlp", ModelKind::kMlp}}};
 
 constexpr size_t kMaxFeatures = 10'000;
 constexpr size_t kMaxLayers = 100;
@@ -77,6 +77,7 @@ Features read_features(const Arg& arg) {
 ModelSpec read_model(const Arg& arg) {
   switch (arg.field("kind").choice(kModels)) {
     case ModelKind::kDlrm: return read_dlrm(arg);
+    case ModelKind::kMlp: return MlpSpec{arg.field("inputs").integer32(1, kMaxFeatures), read_widths(arg.field("layers"))};
   }
   arg.fail("a known model");
 }

@@ -13,7 +13,9 @@ add_library(sluice_train STATIC
   src/train/loader.cpp
   src/train/models/dlrm.cpp
   src/train/models/embedding.cpp
+  src/train/models/make_model.cpp
   src/train/models/mlp.cpp
+  src/train/models/mlp_model.cpp
   src/train/optimizer.cpp
   src/train/schedule.cpp
   src/train/train.cpp)

@@ -52,6 +52,7 @@ model:
   embedding: 16                 # width of an embedding
   bottom: [32]                  # hidden layers for dense features; a last one as wide as an embedding is added
   top: [64, 32]                 # hidden layers after the interaction; the output layer is added
+  # { id: mlp, hidden: [64, 32] } takes dense features only
 
 training:
   batchSize: 512

@@ -135,7 +135,7 @@ const table: [what: string, call: (addon: Loose) => unknown, message: RegExp, co
   ],
   [
     'a table that is too small',
-    trainingWith((p) => p.model.tables.splice(1, 1, 8)),
+    trainingWith((p) => 'tables' in p.model && p.model.tables.splice(1, 1, 8)),
     /512 buckets, but its embedding table 8 rows/,
     'E_SHAPE',
   ],

@@ -24,7 +24,9 @@ export type RawFeatures = {
   dense: { op: 'value' | 'log1p' | 'sin-day' | 'cos-day' | 'sin-year' | 'cos-year'; column: number; mean: number; scale: number }[];
   categorical: { op: 'column' | 'cross' | 'hour' | 'weekday' | 'month'; column: number; other: number; buckets: number }[];
 };
-export type RawModel = { kind: 'dlrm'; dense: number; tables: number[]; embedding: number; bottom: number[]; top: number[] };
+export type RawModel =
+  | { kind: 'dlrm'; dense: number; tables: number[]; embedding: number; bottom: number[]; top: number[] }
+  | { kind: 'mlp'; inputs: number; layers: number[] };
 export type RawOptimizer = {
   kind: 'sgd' | 'adagrad' | 'rowwise-adagrad' | 'adam' | 'adamw';
   lr: number;

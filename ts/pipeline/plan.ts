@@ -57,6 +57,7 @@ function modelOf({ model }: LoadedPipeline, features: Features, outputs: number)
   try {
     return model.policy.build(model.config, { dense: features.dense.length, tables: features.categorical.map((f) => f.buckets), outputs });
   } catch (error) {
+    if (error instanceof SluiceError) throw error;
     throw new SluiceError('E_MODULE', `model '${model.policy.id}' failed: ${(error as Error)?.message ?? error}`, { cause: error });
   }
 }

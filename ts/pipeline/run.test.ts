@@ -180,6 +180,17 @@ test('a regression: real labels, RMSE', () =>
     }
   }));
 
+test('an MLP takes dense features only', () =>
+  inWorkplace(async ({ run, folder }) => {
+    const mlp = { 'model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }': 'model: { id: mlp, hidden: [16, 8] }' };
+    const dense = { 'features: { dense: [{ column: x }], categorical: [{ column: c, buckets: 8 }] }': 'features: { dense: [{ column: x }, { time: sin-day }] }' };
+    const error = await failure(run(mlp, { data: join(folder, 'both') }));
+    assert.is(error.code, 'E_CONFIG');
+    assert.match(error.message, 'dense features only');
+    const result = await run({ ...mlp, ...dense });
+    for (const { evaluation } of result.triggers) for (const m of evaluation ?? []) assert.ok((m.auc ?? 0) > 0.6, JSON.stringify(m));
+  }));
+
 test('a training that was cut off goes on from its checkpoint and gives the same model', () =>
   inWorkplace(async ({ run, models, folder }) => {
     const long = { 'epochs: 3': 'epochs: 150, checkpoint: { everySteps: 7 }' };

@@ -114,9 +114,9 @@ void check_label(const Criterion& criterion, float label, uint64_t key, size_t o
 }
 
 double criterion_loss(const Criterion& criterion, const float* logits, size_t rows, size_t outputs, const float* labels,
-                      const float* weights, float* losses, float* grad) {
+                      const float* weights, float* losses, float* grad, float share) {
   const auto n = static_cast<double>(rows);
-  return blocks_loss(criterion, logits, rows, 1.0 / n, outputs, labels, weights, losses, grad) / n;
+  return blocks_loss(criterion, logits, rows, static_cast<double>(share) / n, outputs, labels, weights, losses, grad) / n;
 }
 
 void score_logits(const Criterion& criterion, const float* logits, const Batch& batch, size_t outputs, const Scores& scores) {

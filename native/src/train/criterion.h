@@ -15,11 +15,11 @@ void check_criterion(const Criterion& criterion);
 void check_label(const Criterion& criterion, float label, uint64_t key, size_t outputs);
 
 /// Per-sample loss of logits [rows, outputs] (outputs = 1 for BCE with logits and regression, the classes for
-/// cross-entropy) into losses [rows], unweighted, if not null; gradient of mean(weight * loss) into grad [rows, outputs]
-/// if not null. Returns mean(weight * loss). labels: 0 or 1, a class below outputs, or any number for regression.
+/// cross-entropy) into losses [rows], unweighted, if not null; gradient of share * mean(weight * loss) into grad
+/// [rows, outputs] if not null. Returns mean(weight * loss). labels: 0 or 1, a class below outputs, or any number for regression.
 /// weights may be null.
 double criterion_loss(const Criterion& criterion, const float* logits, size_t rows, size_t outputs, const float* labels,
-                      const float* weights, float* losses, float* grad);
+                      const float* weights, float* losses, float* grad, float share = 1.0F);
 
 /// Fills what is asked for but the embeddings, from the logits [rows, outputs] of the batch.
 void score_logits(const Criterion& criterion, const float* logits, const Batch& batch, size_t outputs, const Scores& scores);

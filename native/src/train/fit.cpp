@@ -22,7 +22,7 @@ void check_outputs(uint32_t outputs, const Criterion& criterion) {
   }
 }
 
-void check_dlrm(const DlrmSpec& model, const Features& features, const Criterion& criterion) {
+void check_model(const DlrmSpec& model, const Features& features, const Criterion& criterion) {
   check_count("dense", features.dense.size(), model.dense);
   check_count("categorical", features.categorical.size(), model.tables.size());
   for (size_t i = 0; i < model.tables.size(); ++i) {
@@ -34,10 +34,16 @@ void check_dlrm(const DlrmSpec& model, const Features& features, const Criterion
   check_outputs(model.top.empty() ? 0 : model.top.back(), criterion);
 }
 
+void check_model(const MlpSpec& model, const Features& features, const Criterion& criterion) {
+  check_count("dense", features.dense.size(), model.inputs);
+  check_count("categorical", features.categorical.size(), 0);
+  check_outputs(model.layers.empty() ? 0 : model.layers.back(), criterion);
+}
+
 }  // namespace
 
 void check_fit(const ModelSpec& model, const Features& features, const Criterion& criterion) {
-  std::visit([&](const DlrmSpec& dlrm) { check_dlrm(dlrm, features, criterion); }, model);
+  std::visit([&](const auto& spec) { check_model(spec, features, criterion); }, model);
 }
 
 }  // namespace sluice

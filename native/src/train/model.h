@@ -52,6 +52,12 @@ struct DlrmSpec {
   std::vector<uint32_t> top;           // hidden layers, then the number of outputs (1 for BCE, classes otherwise)
 };
 
+/// layers: widths of the hidden layers and of the output.
+struct MlpSpec {
+  uint32_t inputs = 0;  // dense features
+  std::vector<uint32_t> layers;
+};
+
 /// One batch on the host. categorical is [T, rows], table-major; values and ids are the tensor inputs of models that
 /// take one: an image as [rows, height, width, channels], token ids as [rows, length].
 struct Batch {
@@ -133,8 +139,11 @@ const Optimizer& optimizer_of(const ModelOptions& options, const std::string& na
 /// normal(0, sqrt(1 / out)), embeddings uniform(-1/sqrt(rows), 1/sqrt(rows)). E_SHAPE, E_MEMORY.
 std::unique_ptr<Model> make_dlrm(const DlrmSpec& spec, const ModelOptions& options);
 
+/// Initial weights as those of make_dlrm(). Parameters are named "layers.<i>.weight" and "layers.<i>.bias". E_SHAPE, E_MEMORY.
+std::unique_ptr<Model> make_mlp(const MlpSpec& spec, const ModelOptions& options);
+
 /// Every architecture has its spec; the variant grows with train/models.
-using ModelSpec = std::variant<DlrmSpec>;
+using ModelSpec = std::variant<DlrmSpec, MlpSpec>;
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const ModelOptions& options);
 
 /// Compute threads of LibTorch and of our kernels, process-wide. 0 keeps the default (cores available).

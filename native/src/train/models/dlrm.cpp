@@ -104,10 +104,7 @@ class Dlrm final : public Model {
   void score(const Batch& batch, const Scores& scores) override {
     run_forward(batch);
     score_logits(options_.criterion, logits_.data(), batch, outputs(), scores);
-    if (scores.embeddings == nullptr) return;
-    for (size_t r = 0; r < batch.rows; ++r) {
-      std::copy_n(top_.last_input() + r * top_.last_input_stride(), embedding_width(), scores.embeddings + r * embedding_width());
-    }
+    if (scores.embeddings != nullptr) top_.copy_last_input(scores.embeddings);
   }
 
   uint32_t outputs() const override { return top_.outputs(); }
@@ -170,11 +167,7 @@ class Dlrm final : public Model {
   /// Runs forward; the gradient of share * loss at the logits lies in logits_grad afterwards.
   double forward_and_loss(const Batch& batch, float share) {
     run_forward(batch);
-    const double loss = criterion_loss(options_.criterion, logits_.data(), batch.rows, outputs(), batch.labels, batch.weights, nullptr, logits_grad_.data());
-    if (share != 1.0F) {
-      for (size_t i = 0; i < batch.rows * outputs(); ++i) logits_grad_[i] *= share;
-    }
-    return loss;
+    return criterion_loss(options_.criterion, logits_.data(), batch.rows, outputs(), batch.labels, batch.weights, nullptr, logits_grad_.data(), share);
   }
 
   void run_forward(const Batch& batch) {
@@ -277,10 +270,6 @@ class Dlrm final : public Model {
 std::unique_ptr<Model> make_dlrm(const DlrmSpec& spec, const ModelOptions& options) {
   check(spec);
   return std::make_unique<Dlrm>(spec, options);
-}
-
-std::unique_ptr<Model> make_model(const ModelSpec& spec, const ModelOptions& options) {
-  return std::visit([&](const DlrmSpec& dlrm) { return make_dlrm(dlrm, options); }, spec);
 }
 
 }  // namespace sluice

@@ -174,6 +174,13 @@ void Mlp::update(float lr_factor, float gradient_scale) {
   kept_ = false;
 }
 
+void Mlp::copy_last_input(float* to) const {
+  const bool hidden = layers_.size() > 1;
+  const float* from = hidden ? layers_[layers_.size() - 2].activation.data() : x_;
+  const size_t stride = hidden ? padded_stride(layers_.back().in) : x_stride_;
+  for (size_t r = 0; r < rows_; ++r) std::copy_n(from + r * stride, last_width(), to + r * last_width());
+}
+
 void Mlp::append_state(std::vector<NamedTensor>& all) {
   for (size_t i = 0; i < layers_.size() && options_.train; ++i) {
     const std::string name = prefix_ + "." + std::to_string(i);

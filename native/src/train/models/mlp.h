@@ -34,9 +34,8 @@ class Mlp {
   std::vector<NamedTensor> parameters();
   void append_state(std::vector<NamedTensor>& all);
   void set_updates(uint64_t updates);
-  /// Of the last forward(): the input of the last layer [rows, last_width()], and how far apart its rows are.
-  const float* last_input() const { return layers_.size() > 1 ? layers_[layers_.size() - 2].activation.data() : x_; }
-  size_t last_input_stride() const { return layers_.size() > 1 ? padded_stride(layers_.back().in) : x_stride_; }
+  /// The input of the last layer in the last forward(): [rows, last_width()].
+  void copy_last_input(float* to) const;
   uint32_t last_width() const { return static_cast<uint32_t>(layers_.back().in); }
   /// Refreshes the bf16 copies after parameters were changed from outside.
   void refresh();

@@ -1,0 +1,14 @@
+#include "train/model.h"
+
+namespace sluice {
+
+namespace {
+std::unique_ptr<Model> make(const DlrmSpec& spec, const ModelOptions& options) { return make_dlrm(spec, options); }
+std::unique_ptr<Model> make(const MlpSpec& spec, const ModelOptions& options) { return make_mlp(spec, options); }
+}  // namespace
+
+std::unique_ptr<Model> make_model(const ModelSpec& spec, const ModelOptions& options) {
+  return std::visit([&](const auto& given) { return make(given, options); }, spec);
+}
+
+}  // namespace sluice

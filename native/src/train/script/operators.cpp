@@ -55,7 +55,7 @@ constexpr const char* kLayers = R"(
   affine_grid_generator grid_sampler grid_sampler_2d grid_sampler_3d channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle
   constant_pad_nd pad _pad_circular _pad_enum reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d
   upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d __interpolate __upsample
-  __upsample_bilinear __upsample_nearest _upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d)";
+  __upsample_bilinear __upsample_nearest _upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_lanczos2d_aa _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d)";
 
 constexpr const char* kLosses = R"(
   binary_cross_entropy binary_cross_entropy_with_logits cosine_embedding_loss cross_entropy_loss ctc_loss hinge_embedding_loss huber_loss kl_div l1_loss
@@ -87,7 +87,7 @@ constexpr const char* kSpectral = R"(
   special_multigammaln special_ndtr special_ndtri special_polygamma special_psi special_round special_sinc special_softmax special_xlog1py special_xlogy special_zeta)";
 
 constexpr const char* kTypes = R"(
-  Bool Complex ComplexImplicit Float FloatImplicit Int IntImplicit ScalarImplicit _cast_Byte _cast_Char _cast_Double _cast_Float _cast_Half _cast_Int _cast_Long _cast_Short
+  Bool Complex ComplexImplicit name Float FloatImplicit Int IntImplicit ScalarImplicit _cast_Byte _cast_Char _cast_Double _cast_Float _cast_Half _cast_Int _cast_Long _cast_Short
   can_cast cpu cuda element_size get_device is_complex is_conj is_floating_point is_grad_enabled is_leaf is_neg is_signed item promote_types requires_grad_ result_type
   set_grad_enabled to type_as _local_scalar_dense is_autocast_enabled is_autocast_cpu_enabled get_autocast_dtype _get_tracing_state is_scripting is_coalesced
   has_torch_function _autocast_to_full_precision _autocast_to_reduced_precision _unwrap_optional _list_to_tensor _tensor_to_list _assert_async

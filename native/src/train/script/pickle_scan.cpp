@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kMaxPickle = 256'000'000;
 constexpr uint16_t kMaxHeight = 200;      // how deep values may lie in one another; LibTorch visits them recursively
+constexpr uint64_t kMaxValues = 100'000'000;  // with every shared value counted as often as it is met: LibTorch visits it as often
 constexpr int kMaxBrackets = 50;          // in a string, which may be a type that LibTorch parses recursively
 
 enum class Kind : uint8_t { kMark, kGlobal, kUnbuilt, kString, kInt, kBool, kOther, kTuple, kList, kDict, kStorage };
@@ -21,6 +22,7 @@ struct Value {
   Kind kind = Kind::kOther;
   bool kept = false;      // reachable through the memo: must not change any more, or values could hold themselves
   uint16_t height = 0;
+  uint64_t values = 1;    // that it holds, itself included
   uint32_t length = 0;    // of a string or tuple
   uint64_t start = 0;     // of a string or global: its place in the pickle; of a tuple: its first item in the pool
   int64_t number = 0;     // of an integer; of a storage: its elements
@@ -174,23 +176,24 @@ class Scanner {
     corrupt("byte " + std::to_string(at_) + " lacks a mark");
   }
 
-  /// How high the topmost `items` values are; they must be values.
-  uint16_t height_of(size_t items) const {
+  /// Makes `holder` hold the topmost `items` of the stack, which must be finished values.
+  void hold(Value& holder, size_t items) const {
     if (items > stack_.size()) corrupt("byte " + std::to_string(at_) + " takes more values than there are");
-    uint16_t height = 0;
-    for (size_t i = stack_.size() - items; i < stack_.size(); ++i) {
-      const Kind kind = stack_[i].kind;
-      if (kind == Kind::kMark || kind == Kind::kUnbuilt) corrupt("byte " + std::to_string(at_) + " takes a value that is not finished");
-      height = std::max(height, stack_[i].height);
-    }
-    if (height >= kMaxHeight) refuse("its values nest more than " + std::to_string(kMaxHeight) + " deep");
-    return static_cast<uint16_t>(height + 1);
+    for (size_t i = stack_.size() - items; i < stack_.size(); ++i) hold(holder, stack_[i]);
+  }
+
+  void hold(Value& holder, const Value& item) const {
+    if (item.kind == Kind::kMark || item.kind == Kind::kUnbuilt) corrupt("byte " + std::to_string(at_) + " takes a value that is not finished");
+    if (item.height >= kMaxHeight) refuse("its values nest more than " + std::to_string(kMaxHeight) + " deep");
+    holder.height = std::max(holder.height, static_cast<uint16_t>(item.height + 1));
+    holder.values += item.values;
+    if (holder.values > kMaxValues) refuse("it holds more than " + std::to_string(kMaxValues) + " values");
   }
 
   void tuple(size_t items) {
     Value made;
     made.kind = Kind::kTuple;
-    made.height = height_of(items);
+    hold(made, items);
     made.start = pool_.size();
     made.length = static_cast<uint32_t>(items);
     pool_.insert(pool_.end(), stack_.end() - static_cast<std::ptrdiff_t>(items), stack_.end());
@@ -199,11 +202,11 @@ class Scanner {
   }
 
   void fill(Kind kind, size_t items, const char* what) {
-    const uint16_t height = height_of(items);
+    if (items >= stack_.size() || stack_[stack_.size() - items - 1].kind != kind) corrupt("byte " + std::to_string(at_) + " fills what is not " + what);
+    Value& holder = stack_[stack_.size() - items - 1];
+    if (holder.kept) corrupt("byte " + std::to_string(at_) + " changes a value that is remembered");
+    hold(holder, items);
     stack_.resize(stack_.size() - items);
-    if (stack_.empty() || top().kind != kind) corrupt("byte " + std::to_string(at_) + " fills what is not " + what);
-    if (top().kept) corrupt("byte " + std::to_string(at_) + " changes a value that is remembered");
-    top().height = std::max(top().height, height);
   }
 
   bool construction(unsigned char opcode) {
@@ -220,7 +223,7 @@ class Scanner {
         const Value attributes = pop(Kind::kDict, "attributes");
         pop(Kind::kUnbuilt, "an object");
         push(Kind::kOther);
-        top().height = static_cast<uint16_t>(attributes.height + 1);
+        hold(top(), attributes);
         return true;
       }
       case 'Q': storage(); return true;
@@ -280,15 +283,18 @@ class Scanner {
   }
 
   void reduce() {
-    const Value arguments = pop(Kind::kTuple, "arguments");
+    if (stack_.empty()) corrupt("byte " + std::to_string(at_) + " lacks arguments");
+    const Value arguments = top();
+    stack_.pop_back();
     const Value called = pop(Kind::kGlobal, "a function");
     const std::string text = name(called);
     if (functions().count(text) == 0 && !is_class(called)) refuse("it calls '" + text + "'");
+    if (arguments.kind != Kind::kTuple && !is_class(called)) corrupt("byte " + std::to_string(at_) + " lacks arguments");  // an enumeration's value comes alone
     if (text == "torch._utils _rebuild_tensor_v2") tensor(arguments);
     if (text.find("list", 18) != std::string::npos && text.compare(0, 18, "torch.jit._pickle ") == 0) item(arguments, 0, Kind::kList, "a list");
     if (text == "torch.jit._pickle restore_type_tag" && (arguments.length != 2 || item(arguments, 1, Kind::kString, "a type").length == 0)) corrupt("a type tag without a type");
     push(Kind::kOther);
-    top().height = static_cast<uint16_t>(arguments.height + 1);
+    hold(top(), arguments);
   }
 
   /// (storage, offset, sizes, strides, requires_grad, hooks): every element must lie inside the storage.

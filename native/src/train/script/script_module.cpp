@@ -16,10 +16,16 @@ namespace sluice {
 
 namespace {
 
-/// The first lines of what LibTorch reports: the rest is often its own stack.
-std::string first_lines(const std::string& text) {
-  const size_t end = text.find("\nException raised from");
-  return text.substr(0, std::min<size_t>(end, 1'000));
+constexpr size_t kMaxReport = 1'000;
+
+/// What LibTorch says about code that it cannot compile: first the reason, then the place; later its own stack.
+std::string first_lines(const std::string& text) { return text.substr(0, std::min(text.find("\nException raised from"), kMaxReport)); }
+
+/// What LibTorch says about code that failed: first the places from the outermost on, last the reason.
+std::string last_lines(const std::string& text) {
+  const size_t reason = text.rfind("\nRuntimeError: ");
+  const std::string report = first_lines(reason == std::string::npos ? text : text.substr(reason + 1));
+  return report.substr(0, report.find_last_not_of('\n') + 1);
 }
 
 torch::jit::Module load_checked(const std::string& bytes, const std::string& path) {
@@ -64,7 +70,7 @@ c10::IValue run_forward(torch::jit::Module& module, std::vector<c10::IValue> inp
     throw Error(code::kMemory, "not enough memory for the model's forward pass");
   } catch (const std::exception& error) {
     if (deadline.passed()) throw Error(code::kScript, "the model's forward pass took longer than " + std::to_string(seconds) + " seconds");
-    throw Error(code::kTorch, "the model's forward pass failed: " + first_lines(error.what()));
+    throw Error(code::kTorch, "the model's forward pass failed: " + last_lines(error.what()));
   }
 }
 

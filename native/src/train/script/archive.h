@@ -22,7 +22,4 @@ struct ArchiveEntry {
 /// no name twice (whatever its case), all below one folder, only source code compressed.
 std::vector<ArchiveEntry> read_archive(std::string_view bytes, const std::string& path);
 
-/// The checksum that the zip format uses (CRC-32, polynomial 0xEDB88320).
-uint32_t crc32(std::string_view bytes);
-
 }  // namespace sluice

@@ -10,8 +10,8 @@ bool allowed_operator(const std::string& name);
 /// The same for operators of another namespace: `name` as in ops.prim.NumToTensor, given as "prim.NumToTensor".
 bool allowed_in_namespace(const std::string& name);
 
-/// Names that the code may use without defining them: int, range, List, annotate … The first group may be called or
-/// passed on like any value; those of allowed_root() only as the beginning of a dotted name.
+/// Names that the code may use without defining them: int, range, List, annotate … Those of allowed_root() only begin a
+/// dotted name: torch.relu, __torch__.model.Net.
 bool allowed_builtin(const std::string& name);
 bool allowed_root(const std::string& name);
 

@@ -18,6 +18,7 @@ namespace {
 using torch::jit::TreeRef;
 
 constexpr size_t kMaxDefinitions = 20'000;
+constexpr size_t kMaxFields = 10'000;  // of a named tuple with all named tuples in it: LibTorch compares such types field by field
 
 /// What takes part in deserialization, or runs elsewhere than on the calling thread.
 const std::set<std::string>& forbidden_names() {
@@ -67,6 +68,7 @@ class SourceCheck {
         check_function(definition.tree);
       }
     }
+    for (const auto& [name, fields] : tuples_) count_fields(name);
   }
 
   const std::set<std::string>& classes() const { return classes_; }
@@ -98,6 +100,7 @@ class SourceCheck {
     }
     if (full.compare(0, 24, "__torch__.torch.classes.") == 0) refuse(tree, "the class '" + full + "' takes a name of LibTorch's own classes");
     classes_.insert(full);
+    if (!tree->tree(1)->trees().empty() && is_name(tree->tree(1)->tree(0), "NamedTuple")) tuples_[full] = tree->tree(2);
     for (const TreeRef& statement : tree->tree(2)->trees()) {
       if (statement->kind() == torch::jit::TK_DEF) {
         declare_name(statement, ident(statement->tree(0)));
@@ -134,8 +137,7 @@ class SourceCheck {
     const TreeRef& base = tree->tree(1);
     if (!base->trees().empty()) {
       const TreeRef& name = base->tree(0);
-      const std::string text = name->kind() == torch::jit::TK_VAR ? ident(name->tree(0)) : "";
-      if (text != "Module" && text != "NamedTuple" && text != "Enum") refuse(tree, "a class derived from '" + text + "'; only modules, named tuples and enumerations are supported");
+      if (!is_name(name, "Module") && !is_name(name, "NamedTuple") && !is_name(name, "Enum")) refuse(tree, "a class that is neither a module nor a named tuple nor an enumeration");
     }
     for (const TreeRef& statement : tree->tree(2)->trees()) {
       if (statement->kind() == torch::jit::TK_DEF) {
@@ -145,6 +147,31 @@ class SourceCheck {
         for (size_t i = 1; i < statement->trees().size(); ++i) walk(statement->tree(i));
       }
     }
+  }
+
+  static bool is_name(const TreeRef& tree, const char* name) { return tree->kind() == torch::jit::TK_VAR && ident(tree->tree(0)) == name; }
+
+  size_t count_fields(const std::string& tuple) {
+    const auto known = fields_.find(tuple);
+    if (known != fields_.end()) return known->second;
+    fields_[tuple] = kMaxFields;  // what a tuple that holds itself is taken for
+    const size_t count = count_in(tuples_.at(tuple));
+    if (count > kMaxFields) refuse(tuples_.at(tuple), "the named tuple '" + tuple + "' has more than " + std::to_string(kMaxFields) + " fields with those that it holds");
+    return fields_[tuple] = count;
+  }
+
+  size_t count_in(const TreeRef& tree) {
+    const std::string name = tree->kind() == '.' ? dotted(tree) : "";
+    if (tuples_.count(name) != 0) return count_fields(name);
+    size_t count = 1;
+    for (const TreeRef& child : tree->trees()) count = std::min(count + count_in(child), kMaxFields + 1);
+    return count;
+  }
+
+  /// "a.b.c" of the expression a.b.c, without a if that is no name.
+  static std::string dotted(const TreeRef& tree) {
+    if (tree->kind() == torch::jit::TK_VAR) return ident(tree->tree(0));
+    return tree->kind() == '.' ? dotted(tree->tree(0)) + "." + ident(tree->tree(1)) : "";
   }
 
   /// Def(name, Decl(parameters, return type), statements)
@@ -263,6 +290,8 @@ class SourceCheck {
   std::set<std::string> classes_;
   std::set<std::string> functions_;
   std::set<std::string> declared_;
+  std::map<std::string, TreeRef> tuples_;  // the bodies of named tuples
+  std::map<std::string, size_t> fields_;
   std::set<std::string> locals_;
 };
 

@@ -16,9 +16,9 @@ namespace {
 
 constexpr size_t kMaxWindows = 1'000'000;
 
-Napi::Value auc_value(Napi::Env env, const std::optional<double>& auc) {
-  if (!auc) return env.Null();
-  return Napi::Number::New(env, *auc);
+Napi::Value optional_value(Napi::Env env, const std::optional<double>& value) {
+  if (!value) return env.Null();
+  return Napi::Number::New(env, *value);
 }
 
 EvalPlan read_plan(const Arg& arg) {
@@ -52,8 +52,9 @@ Deliver deliver_metrics(std::vector<Metrics> metrics) {
       const Napi::Object object = Napi::Object::New(env);
       object.Set("samples", static_cast<double>(metrics[i].samples));
       object.Set("loss", metrics[i].loss);
-      object.Set("accuracy", metrics[i].accuracy);
-      object.Set("auc", auc_value(env, metrics[i].auc));
+      object.Set("accuracy", optional_value(env, metrics[i].accuracy));
+      object.Set("auc", optional_value(env, metrics[i].auc));
+      object.Set("rmse", optional_value(env, metrics[i].rmse));
       array.Set(i, object);
     }
     return array;
@@ -88,7 +89,7 @@ Napi::Value roc_auc_of(Call& call) {
       throw Error(code::kLabelRange, std::string("[") + call.op() + "] labels[" + std::to_string(i) + "]: expected 0 or 1, got " +
                                          number_text(labels[i]));
   }
-  return auc_value(call.env(), roc_auc(scores.data(), labels.data(), scores.size()));
+  return optional_value(call.env(), roc_auc(scores.data(), labels.data(), scores.size()));
 }
 
 }  // namespace

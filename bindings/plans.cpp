@@ -23,10 +23,16 @@ constexpr std::array<std::pair<const char*, CategoricalOp>, 5> kCategoricalOps{{
                                                                                 {"hour", CategoricalOp::kHour},
                                                                                 {"weekday", CategoricalOp::kWeekday},
                                                                                 {"month", CategoricalOp::kMonth}}};
-constexpr std::array<std::pair<const char*, OptimizerKind>, 3> kOptimizers{
-    {{"sgd", OptimizerKind::kSgd}, {"adagrad", OptimizerKind::kAdagrad}, {"adam", OptimizerKind::kAdam}}};
-constexpr std::array<std::pair<const char*, Criterion>, 2> kCriteria{
-    {{"bce", Criterion::kBce}, {"cross-entropy", Criterion::kCrossEntropy}}};
+constexpr std::array<std::pair<const char*, OptimizerKind>, 5> kOptimizers{{{"sgd", OptimizerKind::kSgd},
+                                                                           {"adagrad", OptimizerKind::kAdagrad},
+                                                                           {"rowwise-adagrad", OptimizerKind::kRowwiseAdagrad},
+                                                                           {"adam", OptimizerKind::kAdam},
+                                                                           {"adamw", OptimizerKind::kAdamW}}};
+constexpr std::array<std::pair<const char*, Criterion::Kind>, 5> kCriteria{{{"bce", Criterion::kBce},
+                                                                           {"cross-entropy", Criterion::kCrossEntropy},
+                                                                           {"mse", Criterion::kMse},
+                                                                           {"l1", Criterion::kL1},
+                                                                           {"huber", Criterion::kHuber}}};
 enum class ModelKind : uint8_t { kDlrm };
 constexpr std::array<std::pair<const char*, ModelKind>, 1> kModels{{{"dlrm", ModelKind::kDlrm}}};
 
@@ -75,13 +81,20 @@ ModelSpec read_model(const Arg& arg) {
   arg.fail("a known model");
 }
 
+Criterion read_criterion(const Arg& arg) {
+  Criterion criterion(arg.field("kind").choice(kCriteria));
+  criterion.label_smoothing = static_cast<float>(arg.field("labelSmoothing").number(0, 1));
+  criterion.delta = arg.field("delta").real();
+  return criterion;
+}
+
 }  // namespace
 
 ModelPlan read_model_plan(const Arg& plan) {
   ModelPlan result;
   result.features = read_features(plan.field("features"));
   result.model = read_model(plan.field("model"));
-  result.criterion = plan.field("criterion").choice(kCriteria);
+  result.criterion = read_criterion(plan.field("criterion"));
   return result;
 }
 
@@ -93,6 +106,10 @@ Optimizer read_optimizer(const Arg& arg) {
   // 1 would divide by zero in the bias correction.
   optimizer.beta1 = static_cast<float>(arg.field("beta1").number(0, 0.999999));
   optimizer.beta2 = static_cast<float>(arg.field("beta2").number(0, 0.999999));
+  optimizer.momentum = static_cast<float>(arg.field("momentum").number(0, 1e6));
+  optimizer.dampening = arg.field("dampening").real();
+  optimizer.nesterov = arg.field("nesterov").boolean();
+  optimizer.weight_decay = static_cast<float>(arg.field("weightDecay").number(0, 1e6));
   return optimizer;
 }
 

@@ -11,7 +11,7 @@ inline constexpr uint32_t kMaxBatchSize = 1'000'000;
 struct ModelPlan {
   Features features;
   ModelSpec model;
-  Criterion criterion = Criterion::kBce;
+  Criterion criterion;
 };
 
 /// Reads plan.features, plan.model and plan.criterion. E_SHAPE where they do not fit each other: the model reads

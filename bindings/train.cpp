@@ -1,6 +1,7 @@
 // Training: native/src/train/train.h.
 #include "train/train.h"
 
+#include <limits>
 #include <utility>
 
 #include "guard.h"
@@ -15,10 +16,23 @@ namespace {
 
 constexpr std::array<std::pair<const char*, Precision>, 2> kPrecisions{
     {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}}};
-constexpr std::array<std::pair<const char*, Shuffle>, 2> kShuffles{
-    {{"global", Shuffle::kGlobal}, {"none", Shuffle::kNone}}};
+constexpr std::array<std::pair<const char*, Shuffle>, 3> kShuffles{
+    {{"global", Shuffle::kGlobal}, {"block", Shuffle::kBlock}, {"none", Shuffle::kNone}}};
 
-constexpr uint32_t kMaxEpochs = 1'000'000;
+constexpr std::array<std::pair<const char*, ScheduleKind>, 5> kSchedules{{{"constant", ScheduleKind::kConstant},
+                                                                          {"step", ScheduleKind::kStep},
+                                                                          {"cosine", ScheduleKind::kCosine},
+                                                                          {"polynomial", ScheduleKind::kPolynomial},
+                                                                          {"one-cycle", ScheduleKind::kOneCycle}}};
+
+constexpr std::array<std::pair<const char*, BatchScore>, 3> kBatchScores{
+    {{"uniform", BatchScore::kUniform}, {"loss", BatchScore::kLoss}, {"gradient-norm", BatchScore::kGradientNorm}}};
+constexpr std::array<std::pair<const char*, BatchChoice>, 2> kBatchChoices{
+    {{"sampled", BatchChoice::kSampled}, {"greatest", BatchChoice::kGreatest}}};
+
+constexpr uint32_t kMaxEpochs = 1'000'000'000;
+constexpr size_t kMaxGroups = 1000;
+constexpr size_t kMaxPatternBytes = 1000;
 constexpr uint32_t kMaxThreads = 1024;
 constexpr size_t kMaxMetadata = 1000;
 constexpr size_t kMaxMetadataKeyBytes = 256;
@@ -29,8 +43,49 @@ ModelOptions read_options(const Arg& arg) {
   options.precision = arg.field("precision").choice(kPrecisions);
   options.dense_optimizer = read_optimizer(arg.field("denseOptimizer"));
   options.embedding_optimizer = read_optimizer(arg.field("embeddingOptimizer"));
+  for (const Arg& group : arg.field("groups").elements(kMaxGroups)) {
+    options.groups.push_back({group.field("parameters").text(1, kMaxPatternBytes), read_optimizer(group.field("optimizer"))});
+  }
   options.seed = arg.field("seed").integer(0, kMaxSafeInteger);
   return options;
+}
+
+Schedule read_schedule(const Arg& arg) {
+  Schedule schedule;
+  schedule.kind = arg.field("kind").choice(kSchedules);
+  schedule.per_epoch = arg.field("perEpoch").boolean();
+  schedule.warmup = arg.field("warmup").integer(0, kMaxSafeInteger);
+  schedule.warmup_from = arg.field("warmupFrom").real();
+  schedule.hold = arg.field("hold").integer(0, kMaxSafeInteger);
+  schedule.length = arg.field("length").integer(0, kMaxSafeInteger);
+  schedule.every = arg.field("every").integer(1, kMaxSafeInteger);
+  schedule.gamma = arg.field("gamma").real();
+  schedule.end = arg.field("end").real();
+  schedule.power = arg.field("power").real();
+  schedule.rise = arg.field("rise").real();
+  schedule.initial_division = arg.field("initialDivision").real();
+  schedule.final_division = arg.field("finalDivision").real();
+  return schedule;
+}
+
+/// What decides how long and in which steps a training runs.
+void read_loop(const Arg& arg, TrainPlan& plan) {
+  plan.batch_size = arg.field("batchSize").integer32(1, kMaxBatchSize);
+  plan.epochs = arg.field("epochs").integer32(1, kMaxEpochs);
+  plan.max_steps = arg.field("maxSteps").integer(0, kMaxSafeInteger);
+  plan.accumulate = arg.field("accumulate").integer32(1, kMaxBatchSize);
+  plan.clip_norm = arg.field("clipNorm").real();
+  const Arg in_training = arg.field("inTraining");
+  plan.in_training = {in_training.field("keep").real(), in_training.field("score").choice(kBatchScores), in_training.field("choice").choice(kBatchChoices)};
+  plan.schedule = read_schedule(arg.field("schedule"));
+  const Arg early_stop = arg.field("earlyStop");
+  plan.early_stop.held_out = static_cast<float>(early_stop.field("heldOut").number(0, 1));
+  plan.early_stop.patience = early_stop.field("patience").integer32(1, kMaxEpochs);
+  plan.early_stop.least_gain = early_stop.field("leastGain").real();
+  const Arg checkpoints = arg.field("checkpoints");
+  plan.checkpoints.path = checkpoints.field("path").text(0, kMaxPathBytes);
+  plan.checkpoints.every_steps = checkpoints.field("everySteps").integer(0, kMaxSafeInteger);
+  plan.checkpoints.every_seconds = checkpoints.field("everySeconds").number(0, 1e9);
 }
 
 TrainPlan read_plan(const Arg& arg) {
@@ -40,9 +95,9 @@ TrainPlan read_plan(const Arg& arg) {
   plan.model = std::move(model.model);
   plan.options = read_options(arg);
   plan.options.criterion = model.criterion;
-  plan.batch_size = arg.field("batchSize").integer32(1, kMaxBatchSize);
-  plan.epochs = arg.field("epochs").integer32(1, kMaxEpochs);
+  read_loop(arg, plan);
   plan.shuffle = arg.field("shuffle").choice(kShuffles);
+  plan.shuffle_block = arg.field("shuffleBlock").integer32(1, std::numeric_limits<uint32_t>::max());
   plan.parent = arg.field("parent").text(0, kMaxPathBytes);
   plan.output = arg.field("output").path_text();
   plan.metadata = arg.field("metadata").dictionary(kMaxMetadata, kMaxMetadataKeyBytes, kMaxMetadataValueBytes);
@@ -66,7 +121,11 @@ Deliver deliver_result(const TrainResult& result) {
     object.Set("steps", static_cast<double>(result.steps));
     object.Set("samples", static_cast<double>(result.samples));
     object.Set("loss", result.loss);
+    object.Set("validationLoss", result.validation_loss ? Napi::Value(Napi::Number::New(env, *result.validation_loss)) : env.Null());
+    object.Set("resumedAt", static_cast<double>(result.resumed_at));
+    object.Set("startSeconds", result.start_seconds);
     object.Set("seconds", result.seconds);
+    object.Set("finishSeconds", result.finish_seconds);
     object.Set("samplesPerSecond", result.samples_per_second);
     return object;
   };

@@ -4,16 +4,19 @@ add_library(sluice_train STATIC
   src/eval/auc.cpp
   src/eval/evaluate.cpp
   src/modelstore/safetensors.cpp
+  src/train/checkpoint.cpp
   src/train/compute.cpp
   src/train/criterion.cpp
   src/train/features.cpp
   src/train/fit.cpp
+  src/train/in_training.cpp
   src/train/kernels.cpp
   src/train/loader.cpp
   src/train/models/dlrm.cpp
   src/train/models/embedding.cpp
   src/train/models/mlp.cpp
   src/train/optimizer.cpp
+  src/train/schedule.cpp
   src/train/script/archive.cpp
   src/train/script/check.cpp
   src/train/script/graph_check.cpp

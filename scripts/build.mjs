@@ -20,7 +20,16 @@ function buildNative({ tests, bench }) {
   const torch = findTorch();
   needJsonHeader();
   if (tests) needGoogleTest();
-  const inputs = ['native/CMakeLists.txt', 'native/cmake', 'native/src', 'native/data.cmake', 'native/train.cmake', 'native/addon.cmake', 'bindings', 'package-lock.json'];
+  const inputs = [
+    'native/CMakeLists.txt',
+    'native/cmake',
+    'native/src',
+    'native/data.cmake',
+    'native/train.cmake',
+    'native/addon.cmake',
+    'bindings',
+    'package-lock.json',
+  ];
   if (tests) inputs.push('native/tests');
   if (bench) inputs.push('native/bench');
   const variant = tests ? 'native-tests' : bench ? 'native-bench' : 'native';
@@ -29,7 +38,11 @@ function buildNative({ tests, bench }) {
     checkTools();
     say(`building the native ${tests ? 'core with its tests' : 'addon'} against LibTorch in ${torch} (some minutes the first time) …`);
     const cmakeJs = ['node_modules/cmake-js/bin/cmake-js', 'configure', '--directory', 'native', '--out', buildFolder, '--silent'];
-    const defines = [`--CDSLUICE_TORCH_ROOT=${torch}`, ...(tests ? ['--CDSLUICE_TESTS=ON'] : []), ...(bench ? ['--CDSLUICE_BENCH=ON'] : [])];
+    const defines = [
+      `--CDSLUICE_TORCH_ROOT=${torch}`,
+      ...(tests ? ['--CDSLUICE_TESTS=ON'] : []),
+      ...(bench ? ['--CDSLUICE_BENCH=ON'] : []),
+    ];
     const generator = existsSync(join(buildFolder, 'CMakeCache.txt')) ? [] : has('ninja') ? ['-G', 'Ninja'] : ['-G', 'Unix Makefiles'];
     const advice = 'The native build failed; its first error stands above. The whole log: cmake --build build --verbose';
     runQuiet(process.execPath, [...cmakeJs, ...generator, ...defines], advice, { env: { ...process.env, LIBTORCH: torch } });
@@ -41,7 +54,8 @@ function buildNative({ tests, bench }) {
 function buildTypeScript() {
   const compiler = 'node_modules/typescript/bin/tsc';
   if (!existsSync(join(root, compiler))) {
-    if (!existsSync(join(root, 'dist/index.js'))) throw new BuildError('dist/ is missing and so is the TypeScript compiler; run npm install with development dependencies.');
+    if (!existsSync(join(root, 'dist/index.js')))
+      throw new BuildError('dist/ is missing and so is the TypeScript compiler; run npm install with development dependencies.');
     return false;
   }
   return unlessStamped('typescript', fingerprint(['ts', 'tsconfig.json', 'package-lock.json']), ['dist/index.js'], () => {

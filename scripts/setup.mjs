@@ -13,7 +13,11 @@ main(() => {
   if (modified('node_modules/.package-lock.json') < modified('package-lock.json')) {
     say('installing node_modules …');
     // Not `npm ci`: it insists on optional packages of other platforms, which some registry mirrors do not carry.
-    run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts'], 'npm could not install the dependencies; its message stands above.');
+    run(
+      'npm',
+      ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts'],
+      'npm could not install the dependencies; its message stands above.',
+    );
   }
   run(process.execPath, ['scripts/build.mjs', ...process.argv.slice(2)], 'set-up stopped.');
 });

@@ -36,7 +36,14 @@ const native = show('C++ tests', 'ctest', ['--test-dir', buildFolder, '--output-
 const nativeFailed = number(native.output, /, (\d+) tests? failed out of/g);
 count(native.ok, number(native.output, /tests? failed out of (\d+)/g) - nativeFailed, nativeFailed);
 
-const ts = show('TypeScript tests', process.execPath, ['--expose-gc', 'node_modules/uvu/bin.js', 'dist', '\\.test\\.js$', '--ignore', 'fixtures']);
+const ts = show('TypeScript tests', process.execPath, [
+  '--expose-gc',
+  'node_modules/uvu/bin.js',
+  'dist',
+  '\\.test\\.js$',
+  '--ignore',
+  'fixtures',
+]);
 const tsTotal = number(ts.output, /Total:\s+(\d+)/g);
 const tsPassed = number(ts.output, /Passed:\s+(\d+)/g);
 count(ts.ok, tsPassed, tsTotal - tsPassed);
@@ -46,7 +53,14 @@ for (const [title, script] of [['layers', 'scripts/check-layers.mjs']]) {
   const check = show(title, process.execPath, [script]);
   count(check.ok, check.ok ? 1 : 0, 0);
 }
-const lint = show('lint', process.execPath, ['node_modules/@biomejs/biome/bin/biome', 'lint', '--diagnostic-level=error', 'ts', 'scripts', 'examples']);
+const lint = show('lint', process.execPath, [
+  'node_modules/@biomejs/biome/bin/biome',
+  'lint',
+  '--diagnostic-level=error',
+  'ts',
+  'scripts',
+  'examples',
+]);
 count(lint.ok, lint.ok ? 1 : 0, 0);
 
 console.log(`\n${passed} passed, ${failed} failed`);

@@ -50,7 +50,8 @@ const pipeline = withPolicies(await loadPipeline(new URL('../flights/pipeline.ya
 
 const result = await runExperiment(pipeline, {
   onEvent: (event) => {
-    if (event.type === 'trained') console.log(`model ${event.training.modelId}: ${event.training.trainsetSize} samples, loss ${event.training.loss.toFixed(4)}`);
+    if (event.type === 'trained')
+      console.log(`model ${event.training.modelId}: ${event.training.trainsetSize} samples, loss ${event.training.loss.toFixed(4)}`);
   },
 });
 const files = await writeReport(result, `sluice-data/reports/${result.pipelineId}`);

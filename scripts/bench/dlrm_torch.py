@@ -1,8 +1,8 @@
-"""The peer of native/bench/dlrm_bench.cpp: the same DLRM in plain eager PyTorch (nn.EmbeddingBag(sparse=True),
+"""The peer of native/bench/train_bench.cpp: the same DLRM in plain eager PyTorch (nn.EmbeddingBag(sparse=True),
 nn.Linear, torch.optim.SGD), from the weights and batches that the other wrote. Same protocol: one command a line
 ("run N"), one line of JSON back.
 
-    python3 dlrm_torch.py <folder> <fp32|bf16> <threads> <rows per table>
+    python3 dlrm_torch.py <folder> <fp32|bf16> <threads> <small|embedding> <rows per table>
 """
 import json
 import sys
@@ -12,8 +12,8 @@ import warnings
 import torch
 from torch import nn
 
-BATCH, DENSE, TABLES, WIDTH, BATCHES = 2048, 13, 26, 128, 100
-BOTTOM, TOP = [DENSE, 512, 256, WIDTH], [WIDTH + 27 * 26 // 2, 1024, 1024, 512, 256, 1]
+BATCH, DENSE, TABLES, BATCHES = 2048, 13, 26, 100
+SHAPES = {"small": (128, [512, 256, 128], [1024, 1024, 512, 256, 1]), "embedding": (16, [64, 16], [64, 1])}
 
 
 def mlp(sizes, relu_last):
@@ -26,19 +26,19 @@ def mlp(sizes, relu_last):
 
 
 class Dlrm(nn.Module):
-    def __init__(self, rows):
+    def __init__(self, width, bottom, top, rows):
         super().__init__()
-        self.bottom = mlp(BOTTOM, True)
-        self.top = mlp(TOP, False)
+        self.bottom = mlp([DENSE, *bottom], True)
+        self.top = mlp([width + (TABLES + 1) * TABLES // 2, *top], False)
         self.embeddings = nn.ModuleList(
-            nn.EmbeddingBag(rows, WIDTH, mode="sum", sparse=True, _weight=torch.empty(rows, WIDTH)) for _ in range(TABLES)
+            nn.EmbeddingBag(rows, width, mode="sum", sparse=True, _weight=torch.empty(rows, width)) for _ in range(TABLES)
         )
         self.register_buffer("offsets", torch.arange(BATCH), persistent=False)
         self.i, self.j = torch.tril_indices(TABLES + 1, TABLES + 1, -1)
 
     def forward(self, dense, categorical):
         d = self.bottom(dense)
-        x = torch.cat([d] + [e(c, self.offsets) for e, c in zip(self.embeddings, categorical)], 1).view(-1, TABLES + 1, WIDTH)
+        x = torch.cat([d] + [e(c, self.offsets) for e, c in zip(self.embeddings, categorical)], 1).unflatten(1, (TABLES + 1, -1))
         z = torch.bmm(x, x.transpose(1, 2))[:, self.i, self.j]
         return self.top(torch.cat([d.to(z.dtype), z], 1)).squeeze(1)
 
@@ -68,10 +68,10 @@ def batches(path):
 
 
 def main():
-    folder, precision, threads, rows = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    folder, precision, threads, shape, rows = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
     warnings.simplefilter("ignore")
     torch.set_num_threads(threads)
-    model = Dlrm(rows)
+    model = Dlrm(*SHAPES[shape], rows)
     load(model, f"{folder}/weights.bin")
     data = batches(f"{folder}/batches.bin")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -49,9 +49,16 @@ export function median(values) {
 
 /** The machine, as it stands above every table of figures. */
 export function machine() {
-  return { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.version, date: new Date().toISOString().slice(0, 10) };
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    date: new Date().toISOString().slice(0, 10),
+  };
 }
 
+export const percent = (value) => `${(100 * value).toFixed(0)} %`;
 export const fixed = (digits) => (value) => value.toFixed(digits);
 
 /** Rows as a Markdown table. */

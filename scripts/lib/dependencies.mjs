@@ -8,7 +8,17 @@ const TORCH = '2.13.0';
 const JSON_HEADER = 'nlohmann-json==3.12.0';
 const GTEST = 'ros-gtest-vendor==1.15.1';
 // Its wheels differ only in an empty extension module; the sources in them serve every Python and platform.
-const GTEST_WHEEL = ['--only-binary=:all:', '--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311', '--platform', 'manylinux_2_28_x86_64'];
+const GTEST_WHEEL = [
+  '--only-binary=:all:',
+  '--python-version',
+  '3.11',
+  '--implementation',
+  'cp',
+  '--abi',
+  'cp311',
+  '--platform',
+  'manylinux_2_28_x86_64',
+];
 
 /** The Python that is asked for torch and pip. */
 export function python() {
@@ -73,7 +83,8 @@ function pipTarget(requirement, name, choice = []) {
 function needPackage(requirement, name, debian, choice = []) {
   if (existsSync(join(cacheFolder, name))) return;
   const failure = pipTarget(requirement, name, choice);
-  if (failure !== null) throw new BuildError(`${requirement} could not be fetched: ${failure}\nMake pip work, or install Debian's ${debian}.`);
+  if (failure !== null)
+    throw new BuildError(`${requirement} could not be fetched: ${failure}\nMake pip work, or install Debian's ${debian}.`);
 }
 
 /** nlohmann/json, unless the system has it. */

@@ -17,7 +17,12 @@ function sluice(folder: string, ...args: string[]) {
 }
 
 /** Starts a run with --json and sends `signal` when an event of the type and trigger appears; resolves with the exit. */
-function interrupted(folder: string, type: string, trigger: number, signal: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null; err: string }> {
+function interrupted(
+  folder: string,
+  type: string,
+  trigger: number,
+  signal: NodeJS.Signals,
+): Promise<{ code: number | null; signal: NodeJS.Signals | null; err: string }> {
   const child = spawn(process.execPath, [main, 'run', 'p.yaml', '--json'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   let err = '';
   child.stderr.on('data', (chunk: Buffer) => {
@@ -31,7 +36,8 @@ function interrupted(folder: string, type: string, trigger: number, signal: Node
   return new Promise((resolve) => child.on('close', (code, ended) => resolve({ code, signal: ended, err })));
 }
 
-const models = (folder: string) => Array.from({ length: 5 }, (_, i) => readFileSync(join(folder, `sluice-data/models/tiny/${i}.safetensors`)).toString('base64'));
+const models = (folder: string) =>
+  Array.from({ length: 5 }, (_, i) => readFileSync(join(folder, `sluice-data/models/tiny/${i}.safetensors`)).toString('base64'));
 
 test('init, validate, run, report, ls, show: text and JSON', () =>
   inWorkplace(async ({ folder, write }) => {
@@ -46,11 +52,15 @@ test('init, validate, run, report, ls, show: text and JSON', () =>
     assert.is(run.code, 0);
     assert.match(run.out, 'AUC by model');
     assert.match(run.err, 'trigger 4 at sample 3,359');
-    const json = sluice(folder, 'run', 'p.yaml', '--json').out.trim().split('\n').map((line) => JSON.parse(line));
+    const json = sluice(folder, 'run', 'p.yaml', '--json')
+      .out.trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     assert.is(json.at(-1).result.triggers.length, 5);
     const report = sluice(folder, 'report', 'tiny', '--out', 'pictures');
     assert.is(report.code, 0);
-    for (const file of ['report.html', 'matrix.svg', 'timeline.svg', 'freshness.svg', 'result.json']) assert.ok(existsSync(join(folder, 'pictures', file)), file);
+    for (const file of ['report.html', 'matrix.svg', 'timeline.svg', 'freshness.svg', 'result.json'])
+      assert.ok(existsSync(join(folder, 'pictures', file)), file);
     assert.match(sluice(folder, 'ls').out, /tiny +complete +5 triggers/);
     assert.is(JSON.parse(sluice(folder, 'ls', 'models', 'tiny', '--json').out).length, 5);
     assert.match(sluice(folder, 'show', 'tiny/4').out, 'parent    tiny/3');
@@ -119,7 +129,10 @@ test('a full disk is told, and with space again the run completes', () =>
   inWorkplace(async (place) => {
     place.write('p.yaml', changed({}));
     for (const blocks of [40, 100]) {
-      const limited = spawnSync('bash', ['-c', `ulimit -f ${blocks}; trap '' XFSZ; exec "$0" "$1" run p.yaml`, process.execPath, main], { cwd: place.folder, encoding: 'utf8' });
+      const limited = spawnSync('bash', ['-c', `ulimit -f ${blocks}; trap '' XFSZ; exec "$0" "$1" run p.yaml`, process.execPath, main], {
+        cwd: place.folder,
+        encoding: 'utf8',
+      });
       assert.is(limited.status, 1, limited.stderr);
       assert.match(limited.stderr, 'E_NO_SPACE');
     }

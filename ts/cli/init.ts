@@ -19,7 +19,8 @@ export default defineCommand({
     runCommand(args, async ({ mode }) => {
       const file = resolve(args.file);
       const schema = join(dirname(file), 'sluice.schema.json');
-      if (!args.force && (await exists(file))) throw new SluiceError('E_EXISTS', `${args.file} exists already`, { hint: 'choose another name, or overwrite it with --force' });
+      if (!args.force && (await exists(file)))
+        throw new SluiceError('E_EXISTS', `${args.file} exists already`, { hint: 'choose another name, or overwrite it with --force' });
       try {
         await writeFile(schema, `${JSON.stringify(pipelineJsonSchema(), null, 2)}\n`);
         await writeFile(file, pipelineTemplate);
@@ -30,4 +31,8 @@ export default defineCommand({
     }),
 });
 
-const exists = (path: string) => access(path).then(() => true, () => false);
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

@@ -22,13 +22,28 @@ export default defineCommand({
             const span = `${formatDay(r.dataset.firstMs)} to ${formatDay(r.dataset.lastMs)}`;
             return `${r.pipelineId.padEnd(24)} ${r.status.padEnd(10)} ${String(r.triggers.length).padStart(5)} triggers  ${r.triggerPolicy} / ${r.selectionPolicy}  ${r.dataset.id} (${formatCount(r.dataset.samples)} samples, ${span})`;
           });
-          return print(mode, lines.join('\n') || 'no pipelines', all.map(({ triggers, windows: _, ...r }) => ({ ...r, triggers: triggers.length })));
+          return print(
+            mode,
+            lines.join('\n') || 'no pipelines',
+            all.map(({ triggers, windows: _, ...r }) => ({ ...r, triggers: triggers.length })),
+          );
         }
-        if (args.what !== 'triggers' && args.what !== 'models') throw new SluiceError('E_USAGE', `ls: expected pipelines, triggers or models, got '${args.what}'`);
-        if (args.pipeline === undefined) throw new SluiceError('E_USAGE', `ls ${args.what}: a pipeline id is missing`, { hint: `sluice ls ${args.what} <pipeline>` });
+        if (args.what !== 'triggers' && args.what !== 'models')
+          throw new SluiceError('E_USAGE', `ls: expected pipelines, triggers or models, got '${args.what}'`);
+        if (args.pipeline === undefined)
+          throw new SluiceError('E_USAGE', `ls ${args.what}: a pipeline id is missing`, { hint: `sluice ls ${args.what} <pipeline>` });
         const result = readResult(journal, args.pipeline);
-        if (args.what === 'triggers') return print(mode, triggerList(result), result.triggers.map((t) => t.trigger));
-        return print(mode, trainingList(result), result.triggers.flatMap((t) => (t.training === null ? [] : [t.training])));
+        if (args.what === 'triggers')
+          return print(
+            mode,
+            triggerList(result),
+            result.triggers.map((t) => t.trigger),
+          );
+        return print(
+          mode,
+          trainingList(result),
+          result.triggers.flatMap((t) => (t.training === null ? [] : [t.training])),
+        );
       }),
     ),
 });

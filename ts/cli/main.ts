@@ -6,7 +6,10 @@ import { SluiceError } from '../errors.js';
 import { report } from './run-command.js';
 
 type Loader = () => Promise<CommandDef<ArgsDef>>;
-const command = (load: () => Promise<{ default: unknown }>): Loader => async () => (await load()).default as CommandDef<ArgsDef>;
+const command =
+  (load: () => Promise<{ default: unknown }>): Loader =>
+  async () =>
+    (await load()).default as CommandDef<ArgsDef>;
 
 const subCommands: Record<string, Loader> = {
   init: command(() => import('./init.js')),
@@ -23,7 +26,11 @@ const subCommands: Record<string, Loader> = {
 const version = (): string => JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 
 const main = defineCommand({
-  meta: { name: 'sluice', version: version(), description: 'Train models on datasets that change: when to train, on what, and what it bought.' },
+  meta: {
+    name: 'sluice',
+    version: version(),
+    description: 'Train models on datasets that change: when to train, on what, and what it bought.',
+  },
   subCommands,
 });
 
@@ -31,8 +38,10 @@ async function start(argv: string[]): Promise<void> {
   const [name] = argv;
   if (name === '--version' || name === '-v') return void process.stdout.write(`${version()}\n`);
   const loader = name === undefined ? undefined : subCommands[name];
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') return void process.stdout.write(`${await renderUsage(main)}\n`);
-  if (loader === undefined) throw new SluiceError('E_USAGE', `unknown command '${name}'`, { hint: `commands: ${Object.keys(subCommands).join(', ')}` });
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help')
+    return void process.stdout.write(`${await renderUsage(main)}\n`);
+  if (loader === undefined)
+    throw new SluiceError('E_USAGE', `unknown command '${name}'`, { hint: `commands: ${Object.keys(subCommands).join(', ')}` });
   const definition = await loader();
   if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(`${await renderUsage(definition, main)}\n`);
   checkFlags(definition, argv.slice(1));

@@ -32,8 +32,8 @@ export const formatDay = (ms: number) => new Date(ms).toISOString().slice(0, 10)
 export function nextWindow(evaluation: WindowMetrics[]): string {
   const [next] = evaluation;
   if (next === undefined) return 'no following window';
-  const auc = next.auc === null ? '' : `AUC ${next.auc.toFixed(3)}, `;
-  return `next window: ${auc}accuracy ${next.accuracy.toFixed(3)}, loss ${next.loss.toFixed(4)}`;
+  const shown = (name: string, value: number | null) => (value === null ? '' : `${name} ${value.toFixed(3)}, `);
+  return `next window: ${shown('AUC', next.auc)}${shown('accuracy', next.accuracy)}${shown('RMSE', next.rmse)}loss ${next.loss.toFixed(4)}`;
 }
 
 /** The line that tells an event, or null when it is not worth one. Recorded steps of an earlier run are not told again. */
@@ -48,10 +48,14 @@ export function describe(event: RunEvent): string | null {
     case 'trained': {
       const { training: t } = event;
       const rate = formatCount(Math.round(t.samplesPerSecond));
-      return event.recorded ? null : `  trained on ${formatCount(t.trainsetSize)} samples in ${t.seconds.toFixed(1)} s (${rate} samples/s), loss ${t.loss.toFixed(4)}`;
+      return event.recorded
+        ? null
+        : `  trained on ${formatCount(t.trainsetSize)} samples in ${t.seconds.toFixed(1)} s (${rate} samples/s), loss ${t.loss.toFixed(4)}`;
     }
     case 'evaluated':
-      return event.recorded ? null : `  evaluated on ${event.evaluation.length} window${event.evaluation.length === 1 ? '' : 's'}; ${nextWindow(event.evaluation)}`;
+      return event.recorded
+        ? null
+        : `  evaluated on ${event.evaluation.length} window${event.evaluation.length === 1 ? '' : 's'}; ${nextWindow(event.evaluation)}`;
     case 'done':
       return `${event.triggers} triggers, ${event.status}, ${event.seconds.toFixed(1)} s`;
     default:
@@ -105,7 +109,10 @@ async function terminalProgress(): Promise<Progress> {
       if (event.type === 'ingest') {
         if (event.part !== part) begin(steps, `ingest ${event.part}`);
         part = event.part;
-        to((steps * event.rowsDone) / (event.rowsTotal ?? Math.max(1, event.rowsDone)), `ingest ${part}: ${formatCount(event.samples)} samples`);
+        to(
+          (steps * event.rowsDone) / (event.rowsTotal ?? Math.max(1, event.rowsDone)),
+          `ingest ${part}: ${formatCount(event.samples)} samples`,
+        );
       } else if (event.type === 'start') {
         bar?.stop(part === '' ? '' : `ingested ${part}`);
         bar = undefined;
@@ -114,7 +121,10 @@ async function terminalProgress(): Promise<Progress> {
       } else if (event.type === 'replay') {
         to(event.key, `replay ${formatDay(event.timeMs)}`);
       } else if (event.type === 'train') {
-        to(done, `trigger ${event.triggerId}: training ${Math.round((100 * event.steps) / event.totalSteps)} %, loss ${event.loss.toFixed(4)}`);
+        to(
+          done,
+          `trigger ${event.triggerId}: training ${Math.round((100 * event.steps) / event.totalSteps)} %, loss ${event.loss.toFixed(4)}`,
+        );
       } else if (event.type === 'evaluate') {
         to(done, `trigger ${event.triggerId}: evaluating window ${event.done} of ${event.total}`);
       } else if (event.type === 'evaluated' && !event.recorded) {

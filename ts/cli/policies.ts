@@ -10,6 +10,10 @@ export default defineCommand({
     runCommand(args, async ({ mode }) => {
       const all = [...triggerPolicies, ...selectionPolicies];
       const text = all.map((p) => `${p.kind.padEnd(10)} ${p.id.padEnd(12)} ${p.summary}`).join('\n');
-      print(mode, text, all.map(({ kind, id, summary }) => ({ kind, id, summary })));
+      print(
+        mode,
+        text,
+        all.map(({ kind, id, summary }) => ({ kind, id, summary })),
+      );
     }),
 });

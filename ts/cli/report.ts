@@ -11,7 +11,7 @@ export default defineCommand({
   meta: { name: 'report', description: 'The tables of a run again, and an HTML file with pictures' },
   args: {
     pipeline: { type: 'positional', required: true, description: 'Pipeline id' },
-    metric: { type: 'enum', options: ['auc', 'accuracy', 'loss'], description: 'Metric of the matrix' },
+    metric: { type: 'enum', options: ['auc', 'accuracy', 'rmse', 'loss'], description: 'Metric of the matrix' },
     out: { type: 'string', description: 'Folder of the files (default: reports/<pipeline> in the data folder)', valueHint: 'folder' },
     ...sharedArgs,
   },

@@ -8,7 +8,9 @@ import { Journal } from '../pipeline/journal.js';
 export async function withJournal<T>(dataFolder: string, work: (journal: Journal) => T | Promise<T>): Promise<T> {
   const { state } = foldersOf(dataFolder);
   await access(state).catch(() => {
-    throw new SluiceError('E_NOT_FOUND', `${dataFolder} is not a data folder of Sluice`, { hint: 'name one with --data, or run a pipeline first: sluice run <pipeline.yaml>' });
+    throw new SluiceError('E_NOT_FOUND', `${dataFolder} is not a data folder of Sluice`, {
+      hint: 'name one with --data, or run a pipeline first: sluice run <pipeline.yaml>',
+    });
   });
   const journal = await Journal.open(state);
   try {

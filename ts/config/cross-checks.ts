@@ -1,6 +1,7 @@
 // Checks between fields of the pipeline file, and the defaults that depend on other fields.
 import { didYouMean } from '../base/nearest.js';
 import type { DatasetConfig, FeaturesConfig, LabelConfig, PipelineConfig, PipelineFile } from './schema.js';
+import type { TrainingFileConfig } from './schema-training.js';
 
 /** A rule between fields that does not hold. `path` leads to the field to change. */
 export type CrossProblem = { path: (string | number)[]; message: string };
@@ -19,17 +20,40 @@ export function crossProblems(sections: Partial<PipelineFile>): CrossProblem[] {
   if (dataset) problems.push(...classNameProblems(dataset));
   if (dataset && features) problems.push(...featureProblems(features, dataset.columns));
   if (features) problems.push(...emptyProblems(features), ...repeatProblems(features));
-  if (dataset && training?.criterion === 'bce' && labelClasses(dataset.label) > 2) {
-    const message = `expected cross-entropy, because dataset.label has ${labelClasses(dataset.label)} classes`;
-    problems.push({ path: ['training', 'criterion'], message });
-  }
+  if (dataset && training) problems.push(...criterionProblems(dataset.label, training));
+  if (features && training) problems.push(...optimizerProblems(features, training));
   return problems;
 }
 
 /** Fills in the defaults that depend on other fields. */
 export function resolveDefaults(file: PipelineFile): PipelineConfig {
-  const criterion = file.training.criterion ?? (labelClasses(file.dataset.label) > 2 ? 'cross-entropy' : 'bce');
+  const { label } = file.dataset;
+  const criterion = file.training.criterion ?? (isReal(label) ? 'mse' : labelClasses(label) > 2 ? 'cross-entropy' : 'bce');
   return { ...file, training: { ...file.training, criterion } };
+}
+
+export const isReal = (label: LabelConfig): boolean => 'real' in label;
+
+function criterionProblems(label: LabelConfig, { criterion }: TrainingFileConfig): CrossProblem[] {
+  const path = ['training', 'criterion'];
+  if (criterion === undefined) return [];
+  const id = typeof criterion === 'string' ? criterion : criterion.id;
+  const regression = ['mse', 'l1', 'huber'].includes(id);
+  if (isReal(label)) return regression ? [] : [{ path, message: 'expected mse, l1 or huber, because dataset.label is real' }];
+  if (regression)
+    return [{ path, message: 'expected bce or cross-entropy, because dataset.label has classes (real: true makes it a number)' }];
+  if (id === 'bce' && labelClasses(label) > 2)
+    return [{ path, message: `expected cross-entropy, because dataset.label has ${labelClasses(label)} classes` }];
+  return [];
+}
+
+/** One optimizer for everything must be one that embedding tables can have: it may not change rows that no sample touched. */
+function optimizerProblems(features: FeaturesConfig, { optimizer }: TrainingFileConfig): CrossProblem[] {
+  if (!('id' in optimizer) || features.categorical.length === 0) return [];
+  const path = ['training', 'optimizer'];
+  const message = 'expected an optimizer each for mlp and embedding: embedding tables take neither adamw nor momentum nor weight decay';
+  const unfit = optimizer.id === 'adamw' || optimizer.weightDecay > 0 || ('momentum' in optimizer && optimizer.momentum > 0);
+  return unfit ? [{ path, message }] : [];
 }
 
 function classNameProblems({ label }: DatasetConfig): CrossProblem[] {

@@ -72,7 +72,7 @@ const table: Record<string, [string, string, string[]]> = {
   'an unknown optimizer': [
     'id: sgd',
     'id: adan',
-    ['13:20 training.optimizer.id: expected one of sgd, adagrad, adam, found "adan"; did you mean "adam"?'],
+    ['13:20 training.optimizer.id: expected one of sgd, adagrad, adam, adamw, found "adan"; did you mean "adam"?'],
   ],
   'one optimizer of two': [
     '{ id: sgd, lr: 0.1 }',
@@ -82,7 +82,7 @@ const table: Record<string, [string, string, string[]]> = {
   'both kinds of label': [
     '{ column: y }',
     '{ column: y, atLeast: 1, classes: 3 }',
-    ['6:10 dataset.label: expected either atLeast or classes, not both, found a map with column, atLeast, classes'],
+    ['6:10 dataset.label: expected one of atLeast, classes and real, not several, found a map with column, atLeast, classes'],
   ],
   'one class': [
     '{ column: y }',

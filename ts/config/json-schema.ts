@@ -10,7 +10,11 @@ import { pipelineFile } from './schema.js';
 /** A policy or model of the user's own, under the id (a path) that the pipeline names it by. */
 export type NamedPolicy<P> = { id: string; policy: P };
 
-export type SchemaOptions = { triggers?: readonly NamedPolicy<TriggerPolicy>[]; selections?: readonly NamedPolicy<SelectionPolicy>[]; models?: readonly NamedPolicy<ModelDefinition>[] };
+export type SchemaOptions = {
+  triggers?: readonly NamedPolicy<TriggerPolicy>[];
+  selections?: readonly NamedPolicy<SelectionPolicy>[];
+  models?: readonly NamedPolicy<ModelDefinition>[];
+};
 
 type Named = TriggerPolicy | SelectionPolicy | ModelDefinition;
 

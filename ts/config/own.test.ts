@@ -13,7 +13,13 @@ const trigger = defineTrigger({
   config: z.strictObject({ samples: z.int().min(1).default(5) }),
   create: () => ({ inform: () => [] }),
 });
-const selection = defineSelection({ id: 'one', summary: 'Selects one.', config: z.strictObject({}), reset: true, select: (_, c) => ({ first: c.end - 1, end: c.end }) });
+const selection = defineSelection({
+  id: 'one',
+  summary: 'Selects one.',
+  config: z.strictObject({}),
+  reset: true,
+  select: (_, c) => ({ first: c.end - 1, end: c.end }),
+});
 const load = () => parsePipeline(smallPipeline, 'p.yaml');
 
 test('policies given as objects replace those of the file and change the hash', async () => {
@@ -24,7 +30,10 @@ test('policies given as objects replace those of the file and change the hash', 
   assert.is(own.selection.reset, false);
   assert.is.not(own.hash, pipeline.hash);
   assert.is(withPolicies(pipeline, { trigger: { policy: trigger } }).hash, withPolicies(pipeline, { trigger: { policy: trigger } }).hash);
-  assert.is.not(withPolicies(pipeline, { trigger: { policy: trigger, config: { samples: 6 } } }).hash, withPolicies(pipeline, { trigger: { policy: trigger } }).hash);
+  assert.is.not(
+    withPolicies(pipeline, { trigger: { policy: trigger, config: { samples: 6 } } }).hash,
+    withPolicies(pipeline, { trigger: { policy: trigger } }).hash,
+  );
 });
 
 test('a config that the policy does not take is refused', async () => {

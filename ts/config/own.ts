@@ -35,5 +35,9 @@ function checked({ policy, config }: { policy: TriggerPolicy | SelectionPolicy; 
   const result = policy.config.safeParse(config ?? {});
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  throw new SluiceError('E_CONFIG', `policy '${policy.id}': config${issue?.path.map((key) => `.${String(key)}`).join('') ?? ''}: ${issue?.message}`, { cause: result.error });
+  throw new SluiceError(
+    'E_CONFIG',
+    `policy '${policy.id}': config${issue?.path.map((key) => `.${String(key)}`).join('') ?? ''}: ${issue?.message}`,
+    { cause: result.error },
+  );
 }

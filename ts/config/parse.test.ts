@@ -13,11 +13,15 @@ test('defaults are filled in', async () => {
   const { config, model } = await parse(smallPipeline);
   assert.equal(config.training, {
     batchSize: 512,
-    epochs: 1,
-    optimizer: { mlp: { id: 'sgd', lr: 0.1 }, embedding: { id: 'sgd', lr: 0.1 } },
+    accumulate: 1,
+    optimizer: { id: 'sgd', lr: 0.1, momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 },
+    groups: [],
+    schedule: { id: 'constant', per: 'step', warmupFrom: 0 },
+    checkpoint: { everySeconds: 60 },
     criterion: 'bce',
     precision: 'fp32',
     shuffle: 'global',
+    shuffleBlock: 65_536,
     start: 'previous',
   });
   assert.equal(config.evaluation, { window: 604_800_000, windows: 'following', batchSize: 8192 });
@@ -50,6 +54,7 @@ test('the criterion follows the classes', async () => {
   assert.is(await criterion('{ column: y, atLeast: 3.5 }'), 'bce');
   assert.is(await criterion('{ column: y, classes: 2 }'), 'bce');
   assert.is(await criterion('{ column: y, classes: 3 }'), 'cross-entropy');
+  assert.is(await criterion('{ column: y, real: true }'), 'mse');
   assert.is(await criterion('{ column: y, classes: [sun, rain, fog] }'), 'cross-entropy');
 });
 
@@ -57,7 +62,7 @@ test('one optimizer, or one for each part, with PyTorch’s defaults', async () 
   const both = 'mlp: { id: adam, lr: 0.001, beta1: 0.8 }, embedding: { id: adagrad, lr: 0.02 }';
   const { config } = await parse(changed('id: sgd, lr: 0.1', both));
   assert.equal(config.training.optimizer, {
-    mlp: { id: 'adam', lr: 0.001, eps: 1e-8, beta1: 0.8, beta2: 0.999 },
+    mlp: { id: 'adam', lr: 0.001, eps: 1e-8, beta1: 0.8, beta2: 0.999, weightDecay: 0 },
     embedding: { id: 'adagrad', lr: 0.02, eps: 1e-10 },
   });
 });
@@ -86,7 +91,8 @@ test('a byte order mark and Windows line ends do not matter', async () => {
 
 test('anchors and aliases stand for what they name', async () => {
   const text = changed('{ id: sgd, lr: 0.1 }', '{ mlp: &o { id: sgd, lr: 0.1 }, embedding: *o }');
-  assert.equal((await parse(text)).config.training.optimizer.embedding, { id: 'sgd', lr: 0.1 });
+  const { optimizer } = (await parse(text)).config.training;
+  assert.equal('embedding' in optimizer && optimizer.embedding, { id: 'sgd', lr: 0.1 });
 });
 
 async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {

@@ -77,7 +77,12 @@ export async function loadPipeline(path: string): Promise<LoadedPipeline> {
   }
 }
 
-type Modules = { model: ResolvedPolicy<ModelDefinition>; trigger: ResolvedPolicy<TriggerPolicy>; selection: ResolvedPolicy<SelectionPolicy>; source: ResolvedSource };
+type Modules = {
+  model: ResolvedPolicy<ModelDefinition>;
+  trigger: ResolvedPolicy<TriggerPolicy>;
+  selection: ResolvedPolicy<SelectionPolicy>;
+  source: ResolvedSource;
+};
 type ResolvedSource = Awaited<ReturnType<typeof resolveSource>>;
 
 function loaded(origin: { file: string; dir: string; text: string }, config: PipelineConfig, parts: Modules): LoadedPipeline {

@@ -37,8 +37,13 @@ const classLabel = z.strictObject({
     .describe('Number of classes of an integer column (0 to n-1), or the names of the classes in order. Default: labels 0 and 1.'),
 });
 
+const realLabel = z.strictObject({
+  column: columnName.describe('Column with the label.'),
+  real: z.literal(true).describe('The label is the number itself: a regression.'),
+});
+
 const label = z
-  .union([thresholdLabel, classLabel], { error: 'expected either atLeast or classes, not both' })
+  .union([thresholdLabel, classLabel, realLabel], { error: 'expected one of atLeast, classes and real, not several' })
   .describe('What the model learns to predict.');
 
 const columns = z

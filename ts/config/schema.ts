@@ -4,11 +4,11 @@ import { duration } from '../base/durations.js';
 import { batchSize, id, whole } from './fields.js';
 import { dataset } from './schema-dataset.js';
 import { features } from './schema-features.js';
-import { type TrainingFileConfig, training } from './schema-training.js';
+import { type CriterionConfig, type TrainingFileConfig, training } from './schema-training.js';
 
 export type { ColumnType, DatasetConfig, LabelConfig, SourceConfig, TimeConfig } from './schema-dataset.js';
 export type { CategoricalFeatureConfig, DenseFeatureConfig, FeaturesConfig } from './schema-features.js';
-export type { OptimizerConfig } from './schema-training.js';
+export type { CriterionConfig, OptimizerConfig, ScheduleConfig } from './schema-training.js';
 
 const pipeline = z
   .strictObject({
@@ -76,7 +76,7 @@ export const pipelineFile = z
 
 export type PipelineFile = z.output<typeof pipelineFile>;
 export type PipelineSection = keyof PipelineFile;
-export type TrainingConfig = TrainingFileConfig & { criterion: 'bce' | 'cross-entropy' };
+export type TrainingConfig = TrainingFileConfig & { criterion: CriterionConfig };
 export type EvaluationConfig = z.output<typeof evaluation>;
 
 /** A pipeline with every default filled in. Durations are milliseconds. */

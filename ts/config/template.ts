@@ -29,6 +29,7 @@ dataset:
     column: delay               # alone: a column of 0 and 1
     atLeast: 15                 # 1 where delay >= 15 minutes, else 0
     # classes: 5                # instead of atLeast: an integer column 0 to 4, or a list of class names
+    # real: true                # instead of atLeast: the number itself (a regression)
   columns:                      # what is stored: f32 | i32 | category
     distance: f32
     origin: category
@@ -55,12 +56,21 @@ model:
 training:
   batchSize: 512
   epochs: 1
+  # steps: 2000                 # optimizer steps of each training, or samples: 1000000, whatever the size of its set
+  # accumulate: 4               # batches whose gradients are averaged for one step (default: 1)
+  # clipNorm: 1                 # gradients are scaled down to this norm (default: not)
   optimizer:                    # one for all parameters, or one for each part as here
-    mlp: { id: adam, lr: 0.001 }             # sgd | adagrad | adam; also eps, and for adam beta1, beta2
-    embedding: { id: adagrad, lr: 0.02 }
-  # criterion: bce              # bce | cross-entropy (default: bce for two classes)
+    mlp: { id: adam, lr: 0.001 }             # sgd (momentum, dampening, nesterov) | adagrad | adam | adamw (beta1, beta2); also eps, weightDecay
+    embedding: { id: adagrad, lr: 0.02 }     # sgd | adagrad | rowwise-adagrad | adam
+  # groups: [{ parameters: "top.*.bias", optimizer: { id: sgd, lr: 0.01 } }]   # parameters with another optimizer
+  # schedule: { id: cosine, warmup: 100, warmupFrom: 0.1, hold: 0, length: 1000, end: 0, per: step }   # per: step | epoch
+  #   constant | step (every, gamma) | cosine | polynomial (power) | one-cycle (rise, initialDivision, finalDivision)
+  # criterion: bce              # bce | cross-entropy | mse | l1 | huber, or with { id, labelSmoothing | delta } (default: by the label)
+  # earlyStop: { heldOut: 0.1, patience: 2, leastGain: 0 }   # ends a training that no longer gains on held-out samples
+  # inTraining: { keep: 0.5, score: gradient-norm, choice: sampled }   # trains on a part of each batch: by gradient-norm | loss | uniform, sampled | greatest
+  checkpoint: { everySeconds: 60 }           # also everySteps; a killed training goes on from the last one
   precision: fp32               # fp32 | bf16
-  shuffle: global               # global: a new random order in every epoch | none
+  shuffle: global               # global: a new random order in every epoch | block: of blocks of shuffleBlock: 65536 samples | none
   start: previous               # each training starts from the previous model | scratch: from random weights
   # first: ./pretrained.safetensors          # what the first training starts from (default: random weights)
 

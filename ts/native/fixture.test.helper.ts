@@ -55,7 +55,33 @@ export async function makeDataset(folder: string, rows: number): Promise<Dataset
   return dataset;
 }
 
-const optimizer: Optimizer = { kind: 'adagrad', lr: 0.05, eps: 1e-10, beta1: 0.9, beta2: 0.999 };
+const optimizer: Optimizer = {
+  kind: 'adagrad',
+  lr: 0.05,
+  eps: 1e-10,
+  beta1: 0.9,
+  beta2: 0.999,
+  momentum: 0,
+  dampening: 0,
+  nesterov: false,
+  weightDecay: 0,
+};
+
+const schedule: TrainPlan['schedule'] = {
+  kind: 'constant',
+  perEpoch: false,
+  warmup: 0,
+  warmupFrom: 0,
+  hold: 0,
+  length: 0,
+  every: 1,
+  gamma: 0.1,
+  end: 0,
+  power: 1,
+  rise: 0.3,
+  initialDivision: 25,
+  finalDivision: 1e4,
+};
 
 export const modelPlan = {
   features: {
@@ -66,7 +92,7 @@ export const modelPlan = {
     ],
   },
   model: { kind: 'dlrm', dense: 1, tables: [32, 512], embedding: 8, bottom: [16, 8], top: [16, 1] },
-  criterion: 'bce',
+  criterion: { kind: 'bce', labelSmoothing: 0, delta: 1 },
 } satisfies Partial<TrainPlan>;
 
 /** A plan that trains on all of the dataset's samples and writes `folder`/model.safetensors. */
@@ -84,7 +110,16 @@ export async function makeTrainPlan(folder: string, dataset: Dataset, changes: P
     seed: 1,
     batchSize: 256,
     epochs: 1,
+    groups: [],
+    maxSteps: 0,
+    accumulate: 1,
+    clipNorm: 0,
+    schedule,
+    earlyStop: { heldOut: 0, patience: 1, leastGain: 0 },
+    inTraining: { keep: 1, score: 'uniform', choice: 'sampled' },
+    checkpoints: { path: '', everySteps: 0, everySeconds: 0 },
     shuffle: 'global',
+    shuffleBlock: 65_536,
     parent: '',
     output: path.join(folder, 'model.safetensors'),
     metadata: { made: 'by a test' },

@@ -139,7 +139,12 @@ const table: [what: string, call: (addon: Loose) => unknown, message: RegExp, co
     /512 buckets, but its embedding table 8 rows/,
     'E_SHAPE',
   ],
-  ['a criterion that does not fit', training({ criterion: 'cross-entropy' }), /2 outputs or more, but the model has 1/, 'E_SHAPE'],
+  [
+    'a criterion that does not fit',
+    training({ criterion: { kind: 'cross-entropy', labelSmoothing: 0, delta: 1 } }),
+    /2 outputs or more, but the model has 1/,
+    'E_SHAPE',
+  ],
   ['a column that does not exist', trainingWith((p) => Object.assign(p.features.dense[0] ?? {}, { column: 9 })), /column 9/],
   ['no stop handle', (a) => a.train(dataset.handle, plan, undefined, ignore), /stop: expected a stop handle, got undefined/],
   ['no progress function', (a) => a.train(dataset.handle, plan, stop), /progress: expected a function, got undefined/],

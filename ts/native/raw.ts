@@ -25,37 +25,86 @@ export type RawFeatures = {
   categorical: { op: 'column' | 'cross' | 'hour' | 'weekday' | 'month'; column: number; other: number; buckets: number }[];
 };
 export type RawModel = { kind: 'dlrm'; dense: number; tables: number[]; embedding: number; bottom: number[]; top: number[] };
-export type RawOptimizer = { kind: 'sgd' | 'adagrad' | 'adam'; lr: number; eps: number; beta1: number; beta2: number };
+export type RawOptimizer = {
+  kind: 'sgd' | 'adagrad' | 'rowwise-adagrad' | 'adam' | 'adamw';
+  lr: number;
+  eps: number;
+  beta1: number;
+  beta2: number;
+  momentum: number;
+  dampening: number;
+  nesterov: boolean;
+  weightDecay: number;
+};
+export type RawCriterion = { kind: 'bce' | 'cross-entropy' | 'mse' | 'l1' | 'huber'; labelSmoothing: number; delta: number };
+/** native/src/train/schedule.h says what each means; lengths are optimizer steps, or epochs with perEpoch. 0 as length: to the end. */
+export type RawSchedule = {
+  kind: 'constant' | 'step' | 'cosine' | 'polynomial' | 'one-cycle';
+  perEpoch: boolean;
+  warmup: number;
+  warmupFrom: number;
+  hold: number;
+  length: number;
+  every: number;
+  gamma: number;
+  end: number;
+  power: number;
+  rise: number;
+  initialDivision: number;
+  finalDivision: number;
+};
 
 export type RawTrainPlan = {
   trainsetFolder: string;
   trainset: string;
   features: RawFeatures;
   model: RawModel;
-  criterion: 'bce' | 'cross-entropy';
+  criterion: RawCriterion;
   precision: 'fp32' | 'bf16';
   denseOptimizer: RawOptimizer;
   embeddingOptimizer: RawOptimizer;
+  /** Exceptions: the first whose pattern (* for any characters) fits a parameter's name counts. */
+  groups: { parameters: string; optimizer: RawOptimizer }[];
   seed: number;
   batchSize: number;
   epochs: number;
-  shuffle: 'global' | 'none';
+  maxSteps: number; // 0 = no limit
+  accumulate: number;
+  clipNorm: number; // 0 = not clipped
+  schedule: RawSchedule;
+  earlyStop: { heldOut: number; patience: number; leastGain: number }; // heldOut 0 = none
+  /** keep 1 = no selection; native/src/train/in_training.h. */
+  inTraining: { keep: number; score: 'uniform' | 'loss' | 'gradient-norm'; choice: 'sampled' | 'greatest' };
+  checkpoints: { path: string; everySteps: number; everySeconds: number }; // path '' = none; 0 = not so
+  shuffle: 'global' | 'block' | 'none';
+  shuffleBlock: number;
   parent: string; // '' = random initial weights
   output: string;
   metadata: Record<string, string>;
 };
 export type RawTrainProgress = { steps: number; totalSteps: number; samples: number; loss: number };
-export type RawTrainResult = { steps: number; samples: number; loss: number; seconds: number; samplesPerSecond: number };
+export type RawTrainResult = {
+  steps: number;
+  samples: number;
+  loss: number;
+  validationLoss: number | null; // with early stop only
+  resumedAt: number; // steps that a checkpoint spared
+  startSeconds: number; // call to first batch
+  seconds: number; // first step to last step
+  finishSeconds: number; // last step to the model on disk
+  samplesPerSecond: number;
+};
 
 export type RawEvalPlan = {
   features: RawFeatures;
   model: RawModel;
-  criterion: 'bce' | 'cross-entropy';
+  criterion: RawCriterion;
   batchSize: number;
   modelFile: string;
   windows: { first: number; end: number }[];
 };
-export type RawMetrics = { samples: number; loss: number; accuracy: number; auc: number | null };
+/** accuracy: classes only; auc: two classes only, and only where both occur; rmse: regression only. */
+export type RawMetrics = { samples: number; loss: number; accuracy: number | null; auc: number | null; rmse: number | null };
 
 export type RawSelection = { first: number; end: number } | { keys: BigUint64Array; weights: Float32Array | null };
 

@@ -9,6 +9,8 @@ export type Folders = {
   trainsets: string;
   models(pipelineId: string): string;
   modelFile(pipelineId: string, triggerId: number): string;
+  /** State of a training that goes on, or was cut off. */
+  checkpointFile(pipelineId: string, triggerId: number): string;
   report(pipelineId: string): string;
   state: string;
 };
@@ -21,6 +23,7 @@ export function foldersOf(root: string): Folders {
     trainsets: join(root, 'trainsets'),
     models,
     modelFile: (pipelineId, triggerId) => join(models(pipelineId), `${triggerId}.safetensors`),
+    checkpointFile: (pipelineId, triggerId) => join(models(pipelineId), `${triggerId}.checkpoint`),
     report: (pipelineId) => join(root, 'reports', pipelineId),
     state: join(root, 'state'),
   };

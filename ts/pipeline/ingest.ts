@@ -8,7 +8,11 @@ import type { OnEvent } from './events.js';
 import { type Folders, makeFolder } from './folders.js';
 
 /** E_CHANGED when the dataset was made with other columns or labels; else the errors of ingest(). */
-export async function ingestPipeline(pipeline: LoadedPipeline, folders: Folders, options: { signal?: AbortSignal | undefined; onEvent: OnEvent }): Promise<IngestResult> {
+export async function ingestPipeline(
+  pipeline: LoadedPipeline,
+  folders: Folders,
+  options: { signal?: AbortSignal | undefined; onEvent: OnEvent },
+): Promise<IngestResult> {
   const { dataset: config } = pipeline.config;
   const path = folders.dataset(config.id);
   await makeFolder(folders.dataset(''));

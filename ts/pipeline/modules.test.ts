@@ -27,11 +27,17 @@ const withSelection = (place: Workplace, body: string) => {
 
 test('a trigger and a selection of the user’s own run like built-in ones', () =>
   inWorkplace(async (place) => {
-    const byTrigger = await withTrigger(place, 'return batch.firstKey === 0 ? [{ at: 999, reason: "first", score: 2, threshold: 1 }, { at: 1999, reason: "second" }] : [];');
-    assert.equal(byTrigger.triggers.map((t) => [t.trigger.key, t.trigger.reason, t.trigger.score]), [
-      [999, 'first', 2],
-      [1999, 'second', undefined],
-    ]);
+    const byTrigger = await withTrigger(
+      place,
+      'return batch.firstKey === 0 ? [{ at: 999, reason: "first", score: 2, threshold: 1 }, { at: 1999, reason: "second" }] : [];',
+    );
+    assert.equal(
+      byTrigger.triggers.map((t) => [t.trigger.key, t.trigger.reason, t.trigger.score]),
+      [
+        [999, 'first', 2],
+        [1999, 'second', undefined],
+      ],
+    );
   }));
 
 test('weights of a selection reach the training', () =>
@@ -39,7 +45,10 @@ test('weights of a selection reach the training', () =>
     const keys = 'const keys = BigUint64Array.from({ length: c.end - c.first }, (_, i) => BigInt(c.first + i));';
     const plain = await withSelection(place, `${keys} return { keys };`);
     await place.run({}, { restart: true });
-    const weighted = await withSelection({ ...place, run: (changes) => place.run(changes, { restart: true }) }, `${keys} return { keys, weights: c.labels(c.first, c.end).map((l) => 1 + 3 * l) };`);
+    const weighted = await withSelection(
+      { ...place, run: (changes) => place.run(changes, { restart: true }) },
+      `${keys} return { keys, weights: c.labels(c.first, c.end).map((l) => 1 + 3 * l) };`,
+    );
     assert.ok((weighted.triggers[0]?.training?.loss ?? 0) > 1.2 * (plain.triggers[0]?.training?.loss ?? 0));
   }));
 
@@ -67,7 +76,10 @@ const badSelections: Record<string, [body: string, message: RegExp]> = {
   'a sample of the future': ['return { keys: BigUint64Array.of(BigInt(c.end)) }', /arrived after the trigger/],
   'a range of the future': ['return { first: 0, end: c.end + 1 }', /expected a range within/],
   'no typed array': ['return { keys: [1, 2] }', /expected a BigUint64Array/],
-  'weights of another length': ['return { keys: BigUint64Array.of(1n), weights: Float32Array.of(1, 2) }', /weights: expected a Float32Array of 1/],
+  'weights of another length': [
+    'return { keys: BigUint64Array.of(1n), weights: Float32Array.of(1, 2) }',
+    /weights: expected a Float32Array of 1/,
+  ],
   nothing: ['', /expected \{ first, end \}/],
 };
 for (const [name, [body, message]] of Object.entries(badSelections)) {

@@ -1,31 +1,39 @@
 // From the pipeline file's sections to the flat plans that cross the border.
 import type { LoadedPipeline } from '../config/parse.js';
-import type { PipelineConfig } from '../config/schema.js';
+import type { OptimizerConfig, PipelineConfig, ScheduleConfig } from '../config/schema.js';
 import { SluiceError } from '../errors.js';
 import type { Features, Model, Optimizer, Schema, TrainPlan } from '../native/types.js';
 
 /** What stays the same for all trainings of a pipeline. */
-export type TrainingRecipe = Omit<TrainPlan, 'trainset' | 'parent' | 'output' | 'metadata'>;
+export type TrainingRecipe = Omit<TrainPlan, 'trainset' | 'parent' | 'output' | 'metadata' | 'checkpoints'>;
 
 const hours = 24;
 const weekdays = 7;
 const months = 12;
+const unlimitedEpochs = 1_000_000_000;
 
 export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolder: string): TrainingRecipe {
   const { pipeline: section, features: featureConfig, training } = pipeline.config;
   const features = featuresOf(featureConfig, schema);
+  const criterion = criterionOf(training);
   return {
     trainsetFolder,
     features,
-    model: modelOf(pipeline, features, training.criterion === 'bce' ? 1 : schema.classes),
-    criterion: training.criterion,
+    model: modelOf(pipeline, features, criterion.kind === 'cross-entropy' ? schema.classes : 1),
+    criterion,
     precision: training.precision,
-    denseOptimizer: optimizerOf(training.optimizer.mlp),
-    embeddingOptimizer: optimizerOf(training.optimizer.embedding),
+    ...optimizersOf(training),
+    groups: training.groups.map((g) => ({ parameters: g.parameters, optimizer: optimizerOf(g.optimizer) })),
     seed: section.seed,
     batchSize: training.batchSize,
-    epochs: training.epochs,
+    ...durationOf(training),
+    accumulate: training.accumulate,
+    clipNorm: training.clipNorm ?? 0,
+    schedule: scheduleOf(training.schedule),
+    earlyStop: training.earlyStop ?? { heldOut: 0, patience: 1, leastGain: 0 },
+    inTraining: training.inTraining ?? { keep: 1, score: 'uniform', choice: 'sampled' },
     shuffle: training.shuffle,
+    shuffleBlock: training.shuffleBlock,
   };
 }
 
@@ -53,8 +61,49 @@ function modelOf({ model }: LoadedPipeline, features: Features, outputs: number)
   }
 }
 
-function optimizerOf(config: PipelineConfig['training']['optimizer']['mlp']): Optimizer {
-  // SGD and Adagrad leave out what only Adam has.
-  const { id: kind, lr, eps, beta1, beta2 } = { eps: 1e-8, beta1: 0.9, beta2: 0.999, ...config };
-  return { kind, lr, eps, beta1, beta2 };
+type Training = PipelineConfig['training'];
+
+function criterionOf({ criterion }: Training): TrainPlan['criterion'] {
+  const { id: kind, ...given } = typeof criterion === 'string' ? { id: criterion } : criterion;
+  return { kind, labelSmoothing: 0, delta: 1, ...given };
+}
+
+function optimizersOf({ optimizer }: Training): { denseOptimizer: Optimizer; embeddingOptimizer: Optimizer } {
+  const { mlp, embedding } = 'id' in optimizer ? { mlp: optimizer, embedding: optimizer } : optimizer;
+  return { denseOptimizer: optimizerOf(mlp), embeddingOptimizer: optimizerOf(embedding) };
+}
+
+/** Each optimizer leaves out what only others have. */
+function optimizerOf({ id: kind, ...given }: OptimizerConfig): Optimizer {
+  return { kind, eps: 1e-8, beta1: 0.9, beta2: 0.999, momentum: 0, dampening: 0, nesterov: false, weightDecay: 0, ...given };
+}
+
+/** With a limit in steps or samples alone the set is read as often as it takes. */
+function durationOf({ epochs, steps, samples, batchSize, accumulate }: Training): { epochs: number; maxSteps: number } {
+  const bySamples = samples === undefined ? Number.POSITIVE_INFINITY : Math.ceil(samples / (batchSize * accumulate));
+  const most = Math.min(steps ?? Number.POSITIVE_INFINITY, bySamples);
+  return Number.isFinite(most) ? { epochs: epochs ?? unlimitedEpochs, maxSteps: most } : { epochs: epochs ?? 1, maxSteps: 0 };
+}
+
+function scheduleOf({ id: kind, per, ...given }: ScheduleConfig): TrainPlan['schedule'] {
+  const rest = {
+    warmup: 0,
+    warmupFrom: 0,
+    hold: 0,
+    length: 0,
+    every: 1,
+    gamma: 0.1,
+    end: 0,
+    power: 1,
+    rise: 0.3,
+    initialDivision: 25,
+    finalDivision: 1e4,
+  };
+  return { kind, perEpoch: per === 'epoch', ...rest, ...defined(given) };
+}
+
+function defined<T extends object>(given: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
 }

@@ -2,7 +2,14 @@
 
 export type EvalWindow = { index: number; first: number; end: number; startMs: number; endMs: number };
 
-export type WindowMetrics = { window: number; samples: number; loss: number; accuracy: number; auc: number | null };
+export type WindowMetrics = {
+  window: number;
+  samples: number;
+  loss: number;
+  accuracy: number | null;
+  auc: number | null;
+  rmse: number | null;
+};
 
 export type TriggerRecord = {
   id: number;
@@ -25,6 +32,14 @@ export type TrainingRecord = {
   steps: number;
   samples: number;
   loss: number;
+  /** On the held-out samples, of the model that was kept; null without early stop. */
+  validationLoss: number | null;
+  /** Steps that a checkpoint of a cut-off training spared. */
+  resumedAt: number;
+  /** Call to first batch. */
+  startSeconds: number;
+  /** Last step to the model on disk. */
+  finishSeconds: number;
   seconds: number;
   samplesPerSecond: number;
 };

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -27,19 +27,30 @@ test('one model a week, each evaluated on every following week; fresher is bette
     assert.is(result.status, 'complete');
     assert.is(result.dataset.samples, rows);
     assert.is(result.windows.length, weeks + 1);
-    assert.equal(result.triggers.map((t) => t.trigger.key), [671, 1343, 2015, 2687, 3359]);
+    assert.equal(
+      result.triggers.map((t) => t.trigger.key),
+      [671, 1343, 2015, 2687, 3359],
+    );
     for (const [x, { training, evaluation }] of result.triggers.entries()) {
       assert.is(training?.trainsetSize, 672);
       assert.is(training?.parent, x === 0 ? null : `tiny/${x - 1}`);
-      assert.equal(evaluation?.map((m) => m.window), Array.from({ length: weeks - x }, (_, i) => x + 1 + i));
-      for (const m of evaluation ?? []) assert.ok(m.auc !== null && m.auc > 0.6 && m.auc <= 1 && m.loss > 0 && m.accuracy > 0.5, JSON.stringify([x, m]));
+      assert.equal(
+        evaluation?.map((m) => m.window),
+        Array.from({ length: weeks - x }, (_, i) => x + 1 + i),
+      );
+      for (const m of evaluation ?? [])
+        assert.ok(m.auc !== null && m.auc > 0.6 && m.auc <= 1 && m.loss > 0 && (m.accuracy ?? 0) > 0.5, JSON.stringify([x, m]));
     }
     const last = (x: number) => result.triggers[x]?.evaluation?.at(-1)?.auc ?? 0;
     assert.ok(last(4) > last(0));
     const header = modelHeader(foldersOf(data).modelFile('tiny', 4));
     assert.is(header.metadata['pipeline'], 'tiny');
     assert.is(header.metadata['trainset'], result.triggers[4]?.training?.trainset);
-    for (const type of ['ingest', 'start', 'replay', 'trigger', 'trained', 'evaluated', 'done']) assert.ok(events.some((e) => e.type === type), type);
+    for (const type of ['ingest', 'start', 'replay', 'trigger', 'trained', 'evaluated', 'done'])
+      assert.ok(
+        events.some((e) => e.type === type),
+        type,
+      );
   }));
 
 test('running again trains nothing and gives the same result; another folder gives the same bytes', () =>
@@ -62,7 +73,8 @@ test('stopped at any event it goes on and ends like an undisturbed run', () =>
     const events: string[] = [];
     const undisturbed = await run({}, { onEvent: (e) => events.push(e.type) });
     const expected = models(weeks);
-    const strip = (result: typeof undisturbed) => result.triggers.map(({ trigger, training, evaluation }) => [trigger, training?.trainset, training?.loss, evaluation]);
+    const strip = (result: typeof undisturbed) =>
+      result.triggers.map(({ trigger, training, evaluation }) => [trigger, training?.trainset, training?.loss, evaluation]);
     const stops = events.map((_, i) => i).filter((i) => i % 3 === 0);
     for (const stop of stops) {
       const data = join(folder, `stopped-${stop}`);
@@ -72,7 +84,9 @@ test('stopped at any event it goes on and ends like an undisturbed run', () =>
         if (seen++ === stop) controller.abort();
       };
       // A stop that comes after the last step finds nothing to stop.
-      await run({}, { data, signal: controller.signal, onEvent }).catch((error: unknown) => assert.is((error as SluiceError).code, 'E_ABORTED', `event ${stop}`));
+      await run({}, { data, signal: controller.signal, onEvent }).catch((error: unknown) =>
+        assert.is((error as SluiceError).code, 'E_ABORTED', `event ${stop}`),
+      );
       const result = await run({}, { data });
       assert.equal(strip(result), strip(undisturbed), `stopped at event ${stop}`);
       assert.equal(models(weeks, data), expected);
@@ -113,26 +127,103 @@ for (const [selection, expected] of sizes) {
   test(`selection ${selection}`, () =>
     inWorkplace(async ({ run }) => {
       const result = await run({ '{ id: new-data }': selection });
-      assert.equal(result.triggers.map((t) => t.training?.trainsetSize), expected);
+      assert.equal(
+        result.triggers.map((t) => t.training?.trainsetSize),
+        expected,
+      );
     }));
 }
+
+test('the training loop as the pipeline file says it', () =>
+  inWorkplace(async ({ run, folder }) => {
+    const training = (fields: string) => ({
+      'training: { batchSize: 16, epochs: 3, optimizer: { id: adam, lr: 0.02 } }': `training: { batchSize: 16, ${fields} }`,
+    });
+    const split = 'mlp: { id: adamw, lr: 0.02 }, embedding: { id: rowwise-adagrad, lr: 0.05 }';
+    const steps = await run(
+      training(
+        `steps: 60, accumulate: 2, clipNorm: 1, optimizer: { ${split} }, schedule: { id: cosine, warmup: 10 }, groups: [{ parameters: "*.bias", optimizer: { id: sgd, lr: 0.02, momentum: 0.9 } }]`,
+      ),
+      { data: join(folder, 'steps') },
+    );
+    for (const { training: t, evaluation } of steps.triggers) {
+      assert.is(t?.steps, 60);
+      for (const m of evaluation ?? []) assert.ok((m.auc ?? 0) > 0.6, JSON.stringify(m));
+    }
+    const samples = await run(training('samples: 1000, optimizer: { id: adam, lr: 0.02 }'), { data: join(folder, 'samples') });
+    assert.equal(
+      samples.triggers.map((t) => t.training?.steps),
+      Array(weeks).fill(63),
+    );
+    const stopping = 'epochs: 200, optimizer: { id: adam, lr: 0.02 }, earlyStop: { heldOut: 0.2, patience: 1 }';
+    const early = await run(training(stopping), { data: join(folder, 'early') });
+    for (const { training: t } of early.triggers) assert.ok((t?.steps ?? 0) < 2000 && (t?.validationLoss ?? 9) < 0.7, JSON.stringify(t));
+    const groups = 'epochs: 1, optimizer: { id: sgd, lr: 0 }, groups: [{ parameters: "*", optimizer: { id: adamw, lr: 0.02 } }]';
+    assert.is((await failure(run(training(groups), { data: join(folder, 'groups') }))).code, 'E_CONFIG');
+    const onTables =
+      'epochs: 1, optimizer: { id: sgd, lr: 0.1 }, groups: [{ parameters: "embeddings.*", optimizer: { id: adamw, lr: 0.02 } }]';
+    assert.match(
+      (await failure(run(training(onTables), { data: join(folder, 'tables') }))).message,
+      'embeddings.0.weight: an embedding table takes',
+    );
+  }));
+
+test('a regression: real labels, RMSE', () =>
+  inWorkplace(async ({ run }) => {
+    const result = await run({
+      'label: { column: y }': 'label: { column: x, real: true }',
+      'epochs: 3': 'epochs: 8, criterion: { id: huber, delta: 0.5 }',
+    });
+    for (const { evaluation } of result.triggers) {
+      for (const m of evaluation ?? [])
+        assert.ok(m.auc === null && m.accuracy === null && m.rmse !== null && m.rmse < 0.3, JSON.stringify(m));
+    }
+  }));
+
+test('a training that was cut off goes on from its checkpoint and gives the same model', () =>
+  inWorkplace(async ({ run, models, folder }) => {
+    const long = { 'epochs: 3': 'epochs: 150, checkpoint: { everySteps: 7 }' };
+    await run(long);
+    const data = join(folder, 'cut');
+    const controller = new AbortController();
+    const onEvent = (e: RunEvent) => {
+      if (e.type === 'train' && e.triggerId === 1 && e.steps > 7) controller.abort();
+    };
+    assert.is((await failure(run(long, { data, signal: controller.signal, onEvent }))).code, 'E_ABORTED');
+    const result = await run(long, { data });
+    assert.is(result.triggers[0]?.training?.resumedAt, 0);
+    assert.ok((result.triggers[1]?.training?.resumedAt ?? 0) >= 7);
+    assert.equal(models(weeks, data), models(weeks));
+    assert.equal(
+      readdirSync(foldersOf(data).models('tiny')).filter((name) => name.includes('checkpoint')),
+      [],
+    );
+  }));
 
 test('other ways of training: amount trigger, from scratch, bf16, three classes, from a file', () =>
   inWorkplace(async ({ run, data, folder }) => {
     const amount = await run({ '{ id: time, every: 1w }': '{ id: amount, samples: 1500 }' }, { data: join(folder, 'amount') });
-    assert.equal(amount.triggers.map((t) => t.trigger.key), [1499, 2999]);
+    assert.equal(
+      amount.triggers.map((t) => t.trigger.key),
+      [1499, 2999],
+    );
     const scratch = await run({ 'lr: 0.02 } }': 'lr: 0.02 }, start: scratch }' }, { data: join(folder, 'scratch') });
     assert.ok(scratch.triggers.every((t) => t.training?.parent === null));
     const bf16 = await run({ 'lr: 0.02 } }': 'lr: 0.02 }, precision: bf16 }' }, { data: join(folder, 'bf16') });
     const fp32 = await run();
     const auc = (r: typeof fp32) => r.triggers[4]?.evaluation?.[0]?.auc ?? 0;
     assert.ok(Math.abs(auc(bf16) - auc(fp32)) < 0.02);
-    const classes = await run({ 'label: { column: y }': 'label: { column: c, classes: [a, b, c, d] }', 'id: tiny\n  source': 'id: four\n  source' }, { data: join(folder, 'classes') });
+    const classes = await run(
+      { 'label: { column: y }': 'label: { column: c, classes: [a, b, c, d] }', 'id: tiny\n  source': 'id: four\n  source' },
+      { data: join(folder, 'classes') },
+    );
     assert.is(classes.triggers[0]?.evaluation?.[0]?.auc, null);
     const file = foldersOf(data).modelFile('tiny', 4);
     const first = await run({ 'lr: 0.02 } }': `lr: 0.02 }, first: ${file} }` }, { data: join(folder, 'first') });
     assert.is(first.triggers[0]?.training?.parent, file);
-    const wrong = await failure(run({ 'lr: 0.02 } }': `lr: 0.02 }, first: ${file} }`, 'bottom: [8]': 'bottom: [9]' }, { data: join(folder, 'wrong') }));
+    const wrong = await failure(
+      run({ 'lr: 0.02 } }': `lr: 0.02 }, first: ${file} }`, 'bottom: [8]': 'bottom: [9]' }, { data: join(folder, 'wrong') }),
+    );
     assert.is(wrong.code, 'E_SHAPE');
     assert.match(wrong.message, 'bottom.0.weight');
   }));

@@ -86,7 +86,11 @@ class Run {
     this.#id = config.pipeline.id;
     const info = dataset.info();
     if (info.size === 0) throw new SluiceError('E_SOURCE', `dataset ${config.dataset.id} holds no samples`);
-    if (!info.sorted) throw new SluiceError('E_SOURCE', `dataset ${config.dataset.id}: timestamps go back in time; experiments replay sources that are in order of time`);
+    if (!info.sorted)
+      throw new SluiceError(
+        'E_SOURCE',
+        `dataset ${config.dataset.id}: timestamps go back in time; experiments replay sources that are in order of time`,
+      );
     this.#recipe = recipeOf(pipeline, info.schema, folders.trainsets);
     this.#trigger = pipeline.trigger.policy.create(pipeline.trigger.config, { seed: config.pipeline.seed });
     this.#windows = evaluationWindows(snapshot, config.evaluation.window);
@@ -101,7 +105,11 @@ class Run {
     const earlier = this.journal.pipeline(this.#id);
     if (earlier !== undefined && earlier.dataset.samples !== dataset.samples) {
       const hint = 'start it anew: sluice run --restart';
-      throw new SluiceError('E_CHANGED', `dataset ${dataset.id} has ${dataset.samples} samples, it had ${earlier.dataset.samples} when the run of ${this.#id} began`, { hint });
+      throw new SluiceError(
+        'E_CHANGED',
+        `dataset ${dataset.id} has ${dataset.samples} samples, it had ${earlier.dataset.samples} when the run of ${this.#id} began`,
+        { hint },
+      );
     }
     await makeFolder(this.folders.trainsets);
     await makeFolder(this.folders.models(this.#id));
@@ -112,7 +120,15 @@ class Run {
     }
     let recorded = 0;
     while (this.journal.evaluation(this.#id, recorded) !== undefined) recorded++;
-    this.onEvent({ type: 'start', pipelineId: this.#id, samples: dataset.samples, firstMs, lastMs, windows: this.#windows.length, recorded });
+    this.onEvent({
+      type: 'start',
+      pipelineId: this.#id,
+      samples: dataset.samples,
+      firstMs,
+      lastMs,
+      windows: this.#windows.length,
+      recorded,
+    });
   }
 
   /** Replays the stream; every decision of the policy becomes a trigger that is handled before the next sample arrives. */
@@ -132,7 +148,12 @@ class Run {
         const at = batch.firstKey + decision.at;
         await this.#handle(decision, at, decision.at >= 0 ? batch.time(decision.at) : Number(this.snapshot.timestamps(at, 1)[0]));
       }
-      this.onEvent({ type: 'replay', key: batch.firstKey + batch.length, samples: this.snapshot.size, timeMs: batch.time(batch.length - 1) });
+      this.onEvent({
+        type: 'replay',
+        key: batch.firstKey + batch.length,
+        samples: this.snapshot.size,
+        timeMs: batch.time(batch.length - 1),
+      });
     }
     this.#seconds.total = (performance.now() - this.#started) / 1000;
     const record = this.journal.pipeline(this.#id) as PipelineRecord;
@@ -177,11 +198,27 @@ class Run {
     if (set === null) return null;
     const trainset = await this.#timed('select', () => freezeTrainset(this.folders.trainsets, set.selection, this.snapshot.size));
     const parent = trigger.id === 0 || this.pipeline.config.training.start === 'previous' ? this.#model : null;
-    const metadata = { pipeline: this.#id, trigger: String(trigger.id), trainset, parent: parent?.id ?? '', dataset: this.pipeline.config.dataset.id };
-    const plan = { ...this.#recipe, trainset, parent: parent?.file ?? '', output, metadata };
-    const onProgress = (p: { steps: number; totalSteps: number; samples: number; loss: number }) => this.onEvent({ type: 'train', triggerId: trigger.id, ...p });
+    const metadata = {
+      pipeline: this.#id,
+      trigger: String(trigger.id),
+      trainset,
+      parent: parent?.id ?? '',
+      dataset: this.pipeline.config.dataset.id,
+    };
+    const { everySeconds, everySteps = 0 } = this.pipeline.config.training.checkpoint;
+    const checkpoints = { path: this.folders.checkpointFile(this.#id, trigger.id), everySteps, everySeconds };
+    const plan = { ...this.#recipe, trainset, parent: parent?.file ?? '', output, metadata, checkpoints };
+    const onProgress = (p: { steps: number; totalSteps: number; samples: number; loss: number }) =>
+      this.onEvent({ type: 'train', triggerId: trigger.id, ...p });
     const result = await this.#timed('train', () => train(this.dataset, plan, { signal: this.signal, onProgress }));
-    const ids = { triggerId: trigger.id, trainset, trainsetSize: set.size, modelId: `${this.#id}/${trigger.id}`, modelFile: output, parent: parent?.id ?? null };
+    const ids = {
+      triggerId: trigger.id,
+      trainset,
+      trainsetSize: set.size,
+      modelId: `${this.#id}/${trigger.id}`,
+      modelFile: output,
+      parent: parent?.id ?? null,
+    };
     const training = { ...ids, ...result };
     await this.journal.putTraining(this.#id, training);
     this.onEvent({ type: 'trained', training, recorded: false });
@@ -195,7 +232,14 @@ class Run {
     if (earlier !== undefined) return this.onEvent({ type: 'evaluated', triggerId, evaluation: earlier, recorded: true });
     const { windows: which, batchSize } = this.pipeline.config.evaluation;
     const windows = this.#windows.filter((w) => which === 'all' || w.first > key);
-    const plan = { features: this.#recipe.features, model: this.#recipe.model, criterion: this.#recipe.criterion, batchSize, modelFile, windows: windows.map(({ first, end }) => ({ first, end })) };
+    const plan = {
+      features: this.#recipe.features,
+      model: this.#recipe.model,
+      criterion: this.#recipe.criterion,
+      batchSize,
+      modelFile,
+      windows: windows.map(({ first, end }) => ({ first, end })),
+    };
     const onProgress = (done: number) => this.onEvent({ type: 'evaluate', triggerId, done, total: windows.length });
     const metrics = await this.#timed('evaluate', () => evaluate(this.dataset, plan, { signal: this.signal, onProgress }));
     const evaluation: WindowMetrics[] = metrics.map((m, i) => ({ window: (windows[i] as EvalWindow).index, ...m }));
@@ -209,7 +253,11 @@ class Run {
       return call();
     } catch (error) {
       if (error instanceof SluiceError) throw error;
-      throw new SluiceError('E_POLICY', `triggering policy '${this.pipeline.trigger.policy.id}' failed: ${(error as Error)?.message ?? error}`, { cause: error });
+      throw new SluiceError(
+        'E_POLICY',
+        `triggering policy '${this.pipeline.trigger.policy.id}' failed: ${(error as Error)?.message ?? error}`,
+        { cause: error },
+      );
     }
   }
 

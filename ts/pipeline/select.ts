@@ -24,7 +24,12 @@ export function triggerSeed(seed: number, triggerId: number): number {
 }
 
 /** The trigger training set D_x, checked; null when the policy selected nothing. */
-export async function select(pipeline: LoadedPipeline, snapshot: Snapshot, trigger: TriggerRecord, first: number): Promise<{ selection: Selection; size: number } | null> {
+export async function select(
+  pipeline: LoadedPipeline,
+  snapshot: Snapshot,
+  trigger: TriggerRecord,
+  first: number,
+): Promise<{ selection: Selection; size: number } | null> {
   const { policy, config } = pipeline.selection;
   const end = trigger.key + 1;
   const context = selectionContext(snapshot, trigger, first, end, triggerSeed(pipeline.config.pipeline.seed, trigger.id));
@@ -60,13 +65,15 @@ function checkSelected(policy: string, set: SelectedSet, end: number): { selecti
   if ('keys' in set) {
     const { keys, weights } = set;
     if (!(keys instanceof BigUint64Array)) fail('keys: expected a BigUint64Array');
-    if (weights !== undefined && !(weights instanceof Float32Array && weights.length === keys.length)) fail(`weights: expected a Float32Array of ${keys.length} values`);
+    if (weights !== undefined && !(weights instanceof Float32Array && weights.length === keys.length))
+      fail(`weights: expected a Float32Array of ${keys.length} values`);
     const limit = BigInt(end);
     const beyond = keys.findIndex((key) => key >= limit);
     if (beyond >= 0) fail(`keys[${beyond}]: sample ${keys[beyond]} arrived after the trigger (sample ${end - 1})`);
     return keys.length === 0 ? null : { selection: { keys, weights: weights ?? null }, size: keys.length };
   }
   const { first, end: last } = set;
-  if (!Number.isInteger(first) || !Number.isInteger(last) || first < 0 || first > last || last > end) fail(`expected a range within 0 to ${end}, got ${first} to ${last}`);
+  if (!Number.isInteger(first) || !Number.isInteger(last) || first < 0 || first > last || last > end)
+    fail(`expected a range within 0 to ${end}, got ${first} to ${last}`);
   return first === last ? null : { selection: { first, end: last }, size: last - first };
 }

@@ -15,7 +15,8 @@ export function evaluationWindows(snapshot: Snapshot, lengthMs: number): EvalWin
   const unit = Math.min(day, lengthMs);
   const origin = Math.floor(firstMs / unit) * unit;
   const count = Math.floor((lastMs - origin) / lengthMs) + 1;
-  if (count > maxWindows) throw new SluiceError('E_ARGUMENT', `evaluation.window: gives ${count} windows over this dataset, at most ${maxWindows} are allowed`);
+  if (count > maxWindows)
+    throw new SluiceError('E_ARGUMENT', `evaluation.window: gives ${count} windows over this dataset, at most ${maxWindows} are allowed`);
   const windows: EvalWindow[] = [];
   let first = 0;
   for (let index = 0; index < count; index++) {

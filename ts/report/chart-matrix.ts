@@ -6,6 +6,7 @@ import {
   evaluationMatrix,
   lastWindowIsPartial,
   type Metric,
+  lowerIsBetter,
   mainMetric,
   metricNames,
   valueRange,
@@ -92,7 +93,7 @@ function cells(
   const labelled = cell.width >= 24 && cell.height >= 16;
   return cells.map(({ x, y, value }) => {
     const share = greatest > least ? (value - least) / (greatest - least) : 1;
-    const good = metric === 'loss' && greatest > least ? 1 - share : share;
+    const good = lowerIsBetter(metric) && greatest > least ? 1 - share : share;
     return {
       value: [x, y, value],
       itemStyle: { color: viridisColor(good), borderColor: colors.empty, borderWidth: cell.gap },
@@ -148,7 +149,7 @@ const every = (count: number, stride: number) => (index: number) => (count - 1 -
 function legend(name: string, [least, greatest]: [number, number], metric: Metric, plotHeight: number) {
   const [x, barHeight] = [width - plot.right + 22, Math.min(plotHeight, 220)];
   const stops = viridis.toReversed().map((color, i) => ({ offset: i / (viridis.length - 1), color }));
-  const [top, bottom] = metric === 'loss' ? [least, greatest] : [greatest, least];
+  const [top, bottom] = lowerIsBetter(metric) ? [least, greatest] : [greatest, least];
   const text = (value: string, y: number, color = colors.text) => ({
     type: 'text' as const,
     silent: true,

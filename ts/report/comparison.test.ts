@@ -28,8 +28,8 @@ test('a value is the mean over the windows weighted by their samples', () => {
   result.dataset.lastMs = 29;
   result.triggers[0]!.trigger.key = 99;
   result.triggers[0]!.evaluation = [
-    { window: 1, samples: 300, loss: 0.5, accuracy: 0.9, auc: 0.6 },
-    { window: 2, samples: 100, loss: 0.5, accuracy: 0.9, auc: 0.8 },
+    { window: 1, samples: 300, loss: 0.5, accuracy: 0.9, auc: 0.6, rmse: null },
+    { window: 2, samples: 100, loss: 0.5, accuracy: 0.9, auc: 0.8, rmse: null },
   ];
   const { points } = compareFreshness(result, { lastWindows: 2 });
   assert.ok(Math.abs(points[0]!.value - 0.65) < 1e-12);

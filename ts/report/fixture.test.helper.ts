@@ -61,6 +61,10 @@ function triggerOf(id: number, at: EvalWindow, windows: EvalWindow[], evaluate: 
       steps: Math.ceil(samples / 512),
       samples,
       loss: 0.5 - 0.001 * id,
+      validationLoss: null,
+      resumedAt: 0,
+      startSeconds: 0.01,
+      finishSeconds: 0.02,
       seconds: 2 + 0.4 * Math.sin(id * 1.7),
       samplesPerSecond: samples / 2,
     },
@@ -71,7 +75,7 @@ function triggerOf(id: number, at: EvalWindow, windows: EvalWindow[], evaluate: 
 function metricsOf(trainedOn: number, w: EvalWindow, count: number, multiClass: boolean): WindowMetrics {
   const age = Math.abs(w.index - trainedOn) / count;
   const auc = 0.73 - 0.09 * age ** 0.7 - 0.05 * (1 - trainedOn / count) + 0.012 * Math.sin(w.index * 1.3);
-  return { window: w.index, samples: w.end - w.first, loss: 1.1 - auc, accuracy: auc + 0.1, auc: multiClass ? null : auc };
+  return { window: w.index, samples: w.end - w.first, loss: 1.1 - auc, accuracy: auc + 0.1, auc: multiClass ? null : auc, rmse: null };
 }
 
 /** What is wrong with the nesting of tags and the quoting of attributes in XML (or HTML that closes its tags); null when all is well. */

@@ -6,7 +6,7 @@ import { completeWindows, evaluationMatrix, lastWindowIsPartial, mainMetric, thi
 test('values stand at the column of their window, also when empty windows were left out', () => {
   const result = makeResult({ windows: 5, models: 1 });
   result.windows.splice(2, 1);
-  result.triggers[0]!.evaluation = [{ window: 3, samples: 10, loss: 0.5, accuracy: 0.8, auc: 0.75 }];
+  result.triggers[0]!.evaluation = [{ window: 3, samples: 10, loss: 0.5, accuracy: 0.8, auc: 0.75, rmse: null }];
   const { values } = evaluationMatrix(result, 'auc');
   assert.equal(values, [[null, null, 0.75, null]]);
 });

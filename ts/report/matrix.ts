@@ -1,13 +1,17 @@
 // The numbers behind tables and pictures: which model did how well on which evaluation window.
 import type { EvalWindow, RunResult, TriggerResult } from '../pipeline/results.js';
 
-export type Metric = 'auc' | 'accuracy' | 'loss';
+export type Metric = 'auc' | 'accuracy' | 'rmse' | 'loss';
 
-export const metricNames: Record<Metric, string> = { auc: 'AUC', accuracy: 'accuracy', loss: 'loss' };
+export const metricNames: Record<Metric, string> = { auc: 'AUC', accuracy: 'accuracy', rmse: 'RMSE', loss: 'loss' };
 
-/** AUC where a model has one; accuracy for more than two classes, which have no AUC. */
-export function mainMetric(result: RunResult): 'auc' | 'accuracy' {
-  return result.triggers.some((t) => t.evaluation?.some((m) => m.auc !== null)) ? 'auc' : 'accuracy';
+/** Whether less of the metric is better. */
+export const lowerIsBetter = (metric: Metric): boolean => metric === 'loss' || metric === 'rmse';
+
+/** AUC where a model has one; accuracy for more than two classes, which have no AUC; RMSE for a regression. */
+export function mainMetric(result: RunResult): 'auc' | 'accuracy' | 'rmse' {
+  const has = (metric: 'auc' | 'rmse') => result.triggers.some((t) => t.evaluation?.some((m) => m[metric] !== null));
+  return has('auc') ? 'auc' : has('rmse') ? 'rmse' : 'accuracy';
 }
 
 /** Rows are the triggers that gave a model, columns the windows; null where a model has no (finite) value. */

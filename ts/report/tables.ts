@@ -8,6 +8,7 @@ import {
   evaluationMatrix,
   lastWindowIsPartial,
   type Metric,
+  lowerIsBetter,
   mainMetric,
   metricNames,
   thin,
@@ -110,7 +111,7 @@ function painter(range: [number, number] | null, metric: Metric): Paint {
     if (value === null) return paintText('gray', text);
     if (!(greatest > least)) return text;
     const share = (value - least) / (greatest - least);
-    const good = metric === 'loss' ? 1 - share : share;
+    const good = lowerIsBetter(metric) ? 1 - share : share;
     return paintText(colors[Math.max(0, Math.min(3, Math.floor(good * 4)))] ?? 'green', text);
   };
 }
@@ -153,10 +154,10 @@ export function freshness(result: RunResult, options: FreshnessOptions = {}): st
 function gainLine({ metric, points, gain }: Comparison, color: boolean): string {
   const [first, last] = [points[0], points.at(-1)];
   if (gain === null || first === undefined || last === undefined) return 'only one model to compare';
-  const better = metric === 'loss' ? gain < 0 : gain > 0;
+  const better = lowerIsBetter(metric) ? gain < 0 : gain > 0;
   const text = `${signed(gain)} ${metricNames[metric]}`;
   const painted = color && gain !== 0 ? paintText(better ? 'green' : 'red', text) : text;
-  return `${metric === 'loss' ? 'change' : 'gain'} from the first model to the last: ${painted} (${decimal(first.value)} -> ${decimal(last.value)})`;
+  return `${lowerIsBetter(metric) ? 'change' : 'gain'} from the first model to the last: ${painted} (${decimal(first.value)} -> ${decimal(last.value)})`;
 }
 
 /** Eighths of a block; even the least value gets one, so that each row shows a bar. */

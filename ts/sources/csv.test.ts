@@ -23,7 +23,9 @@ async function read(part: ReturnType<typeof csvPart>, columns: string[], startRo
     for (const column of columns) assert.is(batch.columns[column]?.length, batch.rows);
     batches.push(batch);
   }
-  const rows = batches.flatMap((batch) => Array.from({ length: batch.rows }, (_, i) => columns.map((column) => batch.columns[column]?.[i])));
+  const rows = batches.flatMap((batch) =>
+    Array.from({ length: batch.rows }, (_, i) => columns.map((column) => batch.columns[column]?.[i])),
+  );
   return { rows, sizes: batches.map((batch) => batch.rows) };
 }
 
@@ -59,7 +61,10 @@ test('reads birdstrikes.csv of vega-datasets: names with spaces, quoted commas',
 
 test('quotes hold delimiters, line ends and quotes', async () => {
   const { rows } = await read(partOf('a,"b, c"\n"1,2","x\ny"\n"say ""hi""",\n'), ['a', 'b, c']);
-  assert.equal(rows, [['1,2', 'x\ny'], ['say "hi"', null]]);
+  assert.equal(rows, [
+    ['1,2', 'x\ny'],
+    ['say "hi"', null],
+  ]);
 });
 
 test('a quoted header does not mislead the search for the delimiter', async () => {
@@ -80,7 +85,10 @@ for (const [what, content] of Object.entries({
   for (const name of ['x.csv', 'x.csv.gz']) {
     test(`${what} in ${name}`, async () => {
       const { rows } = await read(partOf(name.endsWith('.gz') ? gzipSync(content) : content, name), ['b', 'a']);
-      assert.equal(rows, [['é', '1'], ['4', null]]);
+      assert.equal(rows, [
+        ['é', '1'],
+        ['4', null],
+      ]);
     });
   }
 }
@@ -152,7 +160,10 @@ function manyRows(rows: number): string {
   const path = join(folder, 'many.csv');
   const file = openSync(path, 'w');
   for (let at = 0; at < rows; at += 10_000) {
-    writeSync(file, (at === 0 ? 'n,c\n' : '') + Array.from({ length: Math.min(10_000, rows - at) }, (_, i) => `${at + i},k${(at + i) % 3}\n`).join(''));
+    writeSync(
+      file,
+      (at === 0 ? 'n,c\n' : '') + Array.from({ length: Math.min(10_000, rows - at) }, (_, i) => `${at + i},k${(at + i) % 3}\n`).join(''),
+    );
   }
   closeSync(file);
   return path;
@@ -162,7 +173,10 @@ test('batches of a large file follow each other, from any row on', async () => {
   const rows = 140_000;
   const part = csvPart(resolveFiles([manyRows(rows)], folder)[0]!);
   const all = await read(part, ['n']);
-  assert.is(all.sizes.reduce((sum, n) => sum + n, 0), rows);
+  assert.is(
+    all.sizes.reduce((sum, n) => sum + n, 0),
+    rows,
+  );
   assert.ok(all.rows.every((row, i) => row[0] === String(i)));
   for (const start of [1, 65_535, 65_536, rows - 1, rows, rows + 5]) {
     const rest = await read(part, ['c', 'n'], start);

@@ -26,6 +26,7 @@ export function neededColumns(spec: DatasetSpec): string[] {
 export function schemaOf(spec: DatasetSpec): Schema {
   const columns = Object.entries(spec.columns).map(([name, type]) => ({ name, type }));
   const classes = 'classes' in spec.label ? spec.label.classes : undefined;
+  if ('real' in spec.label) return { columns, label: 'real', classes: 2 };
   return { columns, label: 'class', classes: Array.isArray(classes) ? classes.length : (classes ?? 2) };
 }
 
@@ -113,6 +114,7 @@ function toBigInts(times: Float64Array): BigInt64Array<ArrayBuffer> {
 
 function encodeLabels(column: Column, label: LabelSpec): Float32Array<ArrayBuffer> {
   if ('atLeast' in label) return encodeThreshold(column, label.atLeast);
+  if ('real' in label) return encodeReal(column);
   return Array.isArray(label.classes) ? encodeClassNames(column, label.classes) : encodeClasses(column, label.classes ?? 2);
 }
 
@@ -123,6 +125,17 @@ function encodeThreshold(column: Column, atLeast: number): Float32Array<ArrayBuf
     const x = toNumber(values[i]);
     if (!Number.isFinite(x)) column.fail('E_NOT_FINITE', i, 'a number');
     labels[i] = x >= atLeast ? 1 : 0;
+  }
+  return labels;
+}
+
+function encodeReal(column: Column): Float32Array<ArrayBuffer> {
+  const { values, rows } = column;
+  const labels = new Float32Array(rows);
+  for (let i = 0; i < rows; i++) {
+    const x = Math.fround(toNumber(values[i]));
+    if (!Number.isFinite(x)) column.fail('E_NOT_FINITE', i, 'a number within the range of a 32-bit float');
+    labels[i] = x;
   }
   return labels;
 }

@@ -31,11 +31,14 @@ function failure(...paths: string[]): SluiceError {
 
 test('relative paths keep their order and start at the pipeline file', () => {
   const files = resolveFiles(['b.csv', './a.csv', join(folder, 'link.csv')], folder);
-  assert.equal(files.map((file) => [file.name, file.path]), [
-    ['b.csv', join(folder, 'b.csv')],
-    ['./a.csv', join(folder, 'a.csv')],
-    [join(folder, 'link.csv'), join(folder, 'link.csv')],
-  ]);
+  assert.equal(
+    files.map((file) => [file.name, file.path]),
+    [
+      ['b.csv', join(folder, 'b.csv')],
+      ['./a.csv', join(folder, 'a.csv')],
+      [join(folder, 'link.csv'), join(folder, 'link.csv')],
+    ],
+  );
 });
 
 test('a fingerprint stays while the file stays and changes with it', () => {
@@ -49,17 +52,32 @@ test('a fingerprint stays while the file stays and changes with it', () => {
 });
 
 test('* stands for any characters of file names only, sorted by name', () => {
-  assert.equal(resolveFiles(['a*.csv'], folder).map((file) => file.name), ['a+(1).csv', 'a.csv']);
-  assert.equal(resolveFiles(['*+(1)*'], folder).map((file) => file.name), ['a+(1).csv']);
-  assert.equal(resolveFiles(['npm:@scope/data/in/*'], folder).map((file) => file.name), ['npm:@scope/data/in/x.csv']);
+  assert.equal(
+    resolveFiles(['a*.csv'], folder).map((file) => file.name),
+    ['a+(1).csv', 'a.csv'],
+  );
+  assert.equal(
+    resolveFiles(['*+(1)*'], folder).map((file) => file.name),
+    ['a+(1).csv'],
+  );
+  assert.equal(
+    resolveFiles(['npm:@scope/data/in/*'], folder).map((file) => file.name),
+    ['npm:@scope/data/in/x.csv'],
+  );
 });
 
 test('folders that match * are passed over', () => {
-  assert.equal(resolveFiles(['*.csv'], folder).map((file) => file.name), ['a+(1).csv', 'a.csv', 'b.csv', 'link.csv']);
+  assert.equal(
+    resolveFiles(['*.csv'], folder).map((file) => file.name),
+    ['a+(1).csv', 'a.csv', 'b.csv', 'link.csv'],
+  );
 });
 
 test('npm: finds a package above the pipeline file, whatever it exports', () => {
-  assert.is(resolveFiles(['npm:@scope/data/in/x.csv'], join(folder, 'sub.csv'))[0]?.path, join(folder, 'node_modules/@scope/data/in/x.csv'));
+  assert.is(
+    resolveFiles(['npm:@scope/data/in/x.csv'], join(folder, 'sub.csv'))[0]?.path,
+    join(folder, 'node_modules/@scope/data/in/x.csv'),
+  );
 });
 
 test("npm: finds a package of Sluice's own, and keeps the name as given", () => {
@@ -75,7 +93,14 @@ test('a missing package says how to install it', () => {
   assert.is(error.hint, 'npm install no-such-package-here');
 });
 
-for (const path of ['npm:vega-datasets/../../secret', 'npm:@scope/data/..', 'npm:../package.json', 'npm:./x', 'npm:@scope/../x', 'npm:@../x/y']) {
+for (const path of [
+  'npm:vega-datasets/../../secret',
+  'npm:@scope/data/..',
+  'npm:../package.json',
+  'npm:./x',
+  'npm:@scope/../x',
+  'npm:@../x/y',
+]) {
   test(`${path} does not leave the package`, () => {
     assert.is(failure(path).code, 'E_ARGUMENT');
   });
@@ -88,7 +113,15 @@ for (const path of ['npm:vega-datasets', 'npm:', 'npm:/x']) {
 }
 
 test('what is missing or no file is told with its full path', () => {
-  const cases = { 'none.csv': 'E_NOT_FOUND', 'none/*.csv': 'E_NOT_FOUND', '*.tsv': 'E_NOT_FOUND', 'a.csv/x': 'E_NOT_FOUND', 'npm:@scope/data/y': 'E_NOT_FOUND', 'sub.csv': 'E_SOURCE', 'x\0y': 'E_IO' };
+  const cases = {
+    'none.csv': 'E_NOT_FOUND',
+    'none/*.csv': 'E_NOT_FOUND',
+    '*.tsv': 'E_NOT_FOUND',
+    'a.csv/x': 'E_NOT_FOUND',
+    'npm:@scope/data/y': 'E_NOT_FOUND',
+    'sub.csv': 'E_SOURCE',
+    'x\0y': 'E_IO',
+  };
   for (const [path, code] of Object.entries(cases)) {
     const error = failure('a.csv', path);
     assert.is(error.code, code, path);

@@ -1,6 +1,7 @@
 #include "eval/evaluate.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "base/buffer.h"
@@ -47,31 +48,35 @@ class Scorer {
   Buffer<int32_t> categorical_;
 };
 
-size_t count_correct(Criterion criterion, const float* logits, const float* labels, size_t rows, size_t outputs) {
+bool is_bce(const Criterion& criterion) { return criterion.kind == Criterion::kBce; }
+
+size_t count_correct(const Criterion& criterion, const float* logits, const float* labels, size_t rows, size_t outputs) {
   size_t correct = 0;
   for (size_t r = 0; r < rows; ++r) {
     const float* row = logits + r * outputs;
-    const auto predicted = criterion == Criterion::kBce ? static_cast<size_t>(row[0] > 0.0F)
-                                                        : static_cast<size_t>(std::max_element(row, row + outputs) - row);
+    const auto predicted = is_bce(criterion) ? static_cast<size_t>(row[0] > 0.0F) : static_cast<size_t>(std::max_element(row, row + outputs) - row);
     correct += predicted == static_cast<size_t>(labels[r]) ? 1U : 0U;
   }
   return correct;
 }
 
-void check_label(float label, uint64_t key, size_t classes) {
-  if (!(label >= 0.0F && label < static_cast<float>(classes))) {
-    throw Error(code::kLabelRange, "sample " + std::to_string(key) + ": label " + std::to_string(label) + " is none of the " + std::to_string(classes) + " classes");
+double squared_error(const float* predictions, const float* labels, size_t rows) {
+  double sum = 0.0;
+  for (size_t r = 0; r < rows; ++r) {
+    const double error = static_cast<double>(predictions[r]) - static_cast<double>(labels[r]);
+    sum += error * error;
   }
+  return sum;
 }
 
 /// The score that ranks samples by their probability of class 1.
-void positive_scores(Criterion criterion, const float* logits, size_t rows, float* scores) {
-  for (size_t r = 0; r < rows; ++r) scores[r] = criterion == Criterion::kBce ? logits[r] : logits[2 * r + 1] - logits[2 * r];
+void positive_scores(const Criterion& criterion, const float* logits, size_t rows, float* scores) {
+  for (size_t r = 0; r < rows; ++r) scores[r] = is_bce(criterion) ? logits[r] : logits[2 * r + 1] - logits[2 * r];
 }
 
 Metrics evaluate_window(Scorer& scorer, const EvalPlan& plan, size_t outputs, const Window& window, const StopFlag& stop) {
-  const size_t classes = std::max<size_t>(2, outputs);
-  const bool binary = classes == 2;
+  const bool classes = !plan.criterion.regression();
+  const bool binary = classes && outputs <= 2;
   Metrics metrics;
   metrics.samples = window.end - window.first;
   if (metrics.samples == 0) return metrics;
@@ -79,20 +84,30 @@ Metrics evaluate_window(Scorer& scorer, const EvalPlan& plan, size_t outputs, co
   std::vector<float> labels(metrics.samples);
   std::vector<float> scores(binary ? metrics.samples : 0);
   double loss = 0.0;
+  double squares = 0.0;
   size_t correct = 0;
   for (uint64_t at = 0; at < metrics.samples;) {
     stop.check();
     const size_t rows = std::min<uint64_t>(plan.batch_size, metrics.samples - at);
     float* batch_labels = labels.data() + at;
     scorer.score(window.first + at, rows, logits.data(), batch_labels);
-    for (size_t r = 0; r < rows; ++r) check_label(batch_labels[r], window.first + at + r, classes);
+    for (size_t r = 0; r < rows; ++r) check_label(plan.criterion, batch_labels[r], window.first + at + r, outputs);
     loss += static_cast<double>(rows) * criterion_loss(plan.criterion, logits.data(), rows, outputs, batch_labels, nullptr, nullptr, nullptr);
-    correct += count_correct(plan.criterion, logits.data(), batch_labels, rows, outputs);
+    if (classes) {
+      correct += count_correct(plan.criterion, logits.data(), batch_labels, rows, outputs);
+    } else {
+      squares += squared_error(logits.data(), batch_labels, rows);
+    }
     if (binary) positive_scores(plan.criterion, logits.data(), rows, scores.data() + at);
     at += rows;
   }
-  metrics.loss = loss / static_cast<double>(metrics.samples);
-  metrics.accuracy = static_cast<double>(correct) / static_cast<double>(metrics.samples);
+  const auto n = static_cast<double>(metrics.samples);
+  metrics.loss = loss / n;
+  if (classes) {
+    metrics.accuracy = static_cast<double>(correct) / n;
+  } else {
+    metrics.rmse = std::sqrt(squares / n);
+  }
   if (binary) metrics.auc = roc_auc(scores.data(), labels.data(), metrics.samples);
   return metrics;
 }
@@ -102,6 +117,7 @@ Metrics evaluate_window(Scorer& scorer, const EvalPlan& plan, size_t outputs, co
 std::vector<Metrics> evaluate(const std::shared_ptr<Snapshot>& data, const EvalPlan& plan, const StopFlag& stop,
                               const std::function<void(size_t)>& progress) {
   check_features(plan.features, data->schema());
+  check_criterion(plan.criterion);
   check_fit(plan.model, plan.features, plan.criterion);
   if (plan.batch_size == 0) throw Error(code::kArgument, "batch size: expected at least 1, got 0");
   for (const Window& window : plan.windows) {

@@ -26,14 +26,15 @@ struct Window {
 struct Metrics {
   uint64_t samples = 0;
   double loss = 0.0;            // mean criterion
-  double accuracy = 0.0;        // BCE: logit > 0; cross-entropy: argmax
-  std::optional<double> auc;    // binary tasks only
+  std::optional<double> accuracy;  // classes only. BCE: logit > 0; cross-entropy: argmax
+  std::optional<double> auc;       // two classes only
+  std::optional<double> rmse;      // regression only: root of the mean squared error
 };
 
 struct EvalPlan {
   Features features;
   ModelSpec model;
-  Criterion criterion = Criterion::kBce;
+  Criterion criterion;
   uint32_t batch_size = 8192;
   std::string model_file;
   std::vector<Window> windows;

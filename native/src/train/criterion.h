@@ -7,10 +7,21 @@
 
 namespace sluice {
 
-/// Per-sample loss of logits [rows, outputs] (outputs = 1 for BCE with logits, the classes for cross-entropy) into
-/// losses [rows], unweighted, if not null; gradient of mean(weight * loss) into grad [rows, outputs] if not null.
-/// Returns mean(weight * loss). labels: 0 or 1, or a class below outputs. weights may be null.
-double criterion_loss(Criterion criterion, const float* logits, size_t rows, size_t outputs, const float* labels,
+/// Throws E_ARGUMENT for parameters out of their range.
+void check_criterion(const Criterion& criterion);
+
+/// Throws E_LABEL_RANGE, naming the key, unless the label is one of the classes (two for BCE, `outputs` for
+/// cross-entropy), or finite for regression.
+void check_label(const Criterion& criterion, float label, uint64_t key, size_t outputs);
+
+/// Per-sample loss of logits [rows, outputs] (outputs = 1 for BCE with logits and regression, the classes for
+/// cross-entropy) into losses [rows], unweighted, if not null; gradient of mean(weight * loss) into grad [rows, outputs]
+/// if not null. Returns mean(weight * loss). labels: 0 or 1, a class below outputs, or any number for regression.
+/// weights may be null.
+double criterion_loss(const Criterion& criterion, const float* logits, size_t rows, size_t outputs, const float* labels,
                       const float* weights, float* losses, float* grad);
+
+/// Fills what is asked for but the embeddings, from the logits [rows, outputs] of the batch.
+void score_logits(const Criterion& criterion, const float* logits, const Batch& batch, size_t outputs, const Scores& scores);
 
 }  // namespace sluice

@@ -14,7 +14,15 @@ void check_count(const char* kind, size_t has, size_t wants) {
   if (has != wants) fail(std::string("the number of ") + kind + " features is " + std::to_string(has) + ", but the model takes " + std::to_string(wants));
 }
 
-void check_dlrm(const DlrmSpec& model, const Features& features, Criterion criterion) {
+void check_outputs(uint32_t outputs, const Criterion& criterion) {
+  if (criterion.kind == Criterion::kCrossEntropy) {
+    if (outputs < 2) fail("the criterion cross-entropy wants 2 outputs or more, but the model has " + std::to_string(outputs));
+  } else if (outputs != 1) {
+    fail(std::string(criterion.regression() ? "a regression" : "the criterion bce") + " wants 1 output, but the model has " + std::to_string(outputs));
+  }
+}
+
+void check_dlrm(const DlrmSpec& model, const Features& features, const Criterion& criterion) {
   check_count("dense", features.dense.size(), model.dense);
   check_count("categorical", features.categorical.size(), model.tables.size());
   for (size_t i = 0; i < model.tables.size(); ++i) {
@@ -23,16 +31,12 @@ void check_dlrm(const DlrmSpec& model, const Features& features, Criterion crite
       fail("categorical feature " + std::to_string(i) + " has " + std::to_string(buckets) + " buckets, but its embedding table " + std::to_string(model.tables[i]) + " rows");
     }
   }
-  const uint32_t outputs = model.top.empty() ? 0 : model.top.back();
-  const bool bce = criterion == Criterion::kBce;
-  if (bce ? outputs != 1 : outputs < 2) {
-    fail(std::string("the criterion ") + (bce ? "bce wants 1 output" : "cross-entropy wants 2 outputs or more") + ", but the model has " + std::to_string(outputs));
-  }
+  check_outputs(model.top.empty() ? 0 : model.top.back(), criterion);
 }
 
 }  // namespace
 
-void check_fit(const ModelSpec& model, const Features& features, Criterion criterion) {
+void check_fit(const ModelSpec& model, const Features& features, const Criterion& criterion) {
   std::visit([&](const DlrmSpec& dlrm) { check_dlrm(dlrm, features, criterion); }, model);
 }
 

@@ -8,6 +8,24 @@
 
 namespace sluice {
 
+/// Gradients are multiplied by `scale` before anything else.
+struct SgdStep {
+  float lr;
+  float momentum;
+  float dampening;
+  float weight_decay;
+  float scale;
+  bool nesterov;
+  bool first;  // the momentum buffer takes the gradient itself
+};
+
+struct AdagradStep {
+  float lr;
+  float eps;
+  float weight_decay;
+  float scale;
+};
+
 struct AdamStep {
   float lr;
   float beta1;
@@ -15,6 +33,9 @@ struct AdamStep {
   float eps;
   float correction1;       // 1 - beta1^t
   float sqrt_correction2;  // sqrt(1 - beta2^t)
+  float weight_decay;
+  float scale;
+  bool decoupled;  // AdamW: weights shrink by lr * weight_decay; otherwise the decay is added to the gradient
 };
 
 struct Kernels {
@@ -31,9 +52,13 @@ struct Kernels {
   /// y += alpha * x
   void (*axpy)(float* y, const float* x, float alpha, size_t n);
   void (*round_bf16)(float* out, const float* in, size_t n);
-  /// PyTorch's Adagrad: state += g^2; w -= lr * g / (sqrt(state) + eps).
-  void (*adagrad)(float* w, float* state, const float* g, float lr, float eps, size_t n);
-  /// PyTorch's Adam (Kingma and Ba, 2015): moments m and v of g.
+  /// Sum of squares of x, in double.
+  double (*sum_squares)(const float* x, size_t n);
+  /// torch.optim.SGD; `momentum` [n] may be null where step.momentum is 0.
+  void (*sgd)(float* w, float* momentum, const float* g, const SgdStep& step, size_t n);
+  /// torch.optim.Adagrad: state += g^2; w -= lr * g / (sqrt(state) + eps).
+  void (*adagrad)(float* w, float* state, const float* g, const AdagradStep& step, size_t n);
+  /// torch.optim.Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019): moments m and v of g.
   void (*adam)(float* w, float* m, float* v, const float* g, const AdamStep& step, size_t n);
 };
 

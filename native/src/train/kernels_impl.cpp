@@ -233,19 +233,50 @@ void round_bf16(float* out, const float* in, size_t n) {
   for (; i < n; ++i) out[i] = to_bf16(in[i]);
 }
 
-void adagrad(float* w, float* state, const float* g, float lr, float eps, size_t n) {
+double sum_squares(const float* x, size_t n) {
+  double total = 0.0;
+  for (size_t i = 0; i < n;) {
+    const size_t end = n - i < 1024 ? n : i + 1024;  // short sums in single precision, their sum in double
+    V part{};
+    for (; i + kWidth <= end; i += kWidth) part += load(x + i) * load(x + i);
+    float rest = sum(part);
+    for (; i < end; ++i) rest += x[i] * x[i];
+    total += static_cast<double>(rest);
+  }
+  return total;
+}
+
+void sgd(float* w, float* momentum, const float* g, const SgdStep& step, size_t n) {
+  if (momentum == nullptr) {
+    for (size_t i = 0; i < n; ++i) w[i] -= step.lr * (step.scale * g[i] + step.weight_decay * w[i]);
+    return;
+  }
+  const float kept = step.first ? 0.0F : step.momentum;
+  const float added = step.first ? 1.0F : 1.0F - step.dampening;
   for (size_t i = 0; i < n; ++i) {
-    state[i] += g[i] * g[i];
-    w[i] -= lr * g[i] / (std::sqrt(state[i]) + eps);
+    const float gradient = step.scale * g[i] + step.weight_decay * w[i];
+    momentum[i] = kept * momentum[i] + added * gradient;
+    w[i] -= step.lr * (step.nesterov ? gradient + step.momentum * momentum[i] : momentum[i]);
+  }
+}
+
+void adagrad(float* w, float* state, const float* g, const AdagradStep& step, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    const float gradient = step.scale * g[i] + step.weight_decay * w[i];
+    state[i] += gradient * gradient;
+    w[i] -= step.lr * gradient / (std::sqrt(state[i]) + step.eps);
   }
 }
 
 void adam(float* w, float* m, float* v, const float* g, const AdamStep& step, size_t n) {
   const float step_size = step.lr / step.correction1;
+  const float kept = step.decoupled ? 1.0F - step.lr * step.weight_decay : 1.0F;
+  const float added = step.decoupled ? 0.0F : step.weight_decay;
   for (size_t i = 0; i < n; ++i) {
-    m[i] += (1.0F - step.beta1) * (g[i] - m[i]);
-    v[i] = step.beta2 * v[i] + (1.0F - step.beta2) * g[i] * g[i];
-    w[i] -= step_size * m[i] / (std::sqrt(v[i]) / step.sqrt_correction2 + step.eps);
+    const float gradient = step.scale * g[i] + added * w[i];
+    m[i] += (1.0F - step.beta1) * (gradient - m[i]);
+    v[i] = step.beta2 * v[i] + (1.0F - step.beta2) * gradient * gradient;
+    w[i] = kept * w[i] - step_size * m[i] / (std::sqrt(v[i]) / step.sqrt_correction2 + step.eps);
   }
 }
 
@@ -255,7 +286,6 @@ void adam(float* w, float* m, float* v, const float* g, const AdamStep& step, si
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{SLUICE_NAME(SLUICE_KERNELS), bias_act, act_grad, dot_triangle, dot_triangle_grad,
-                    axpy,                        round_bf16, adagrad, adam};
+const Kernels table{SLUICE_NAME(SLUICE_KERNELS), bias_act, act_grad, dot_triangle, dot_triangle_grad, axpy, round_bf16, sum_squares, sgd, adagrad, adam};
 
 }  // namespace sluice::SLUICE_KERNELS

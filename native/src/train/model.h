@@ -9,16 +9,38 @@
 namespace sluice {
 
 enum class Precision : uint8_t { kFp32, kBf16 };
-enum class Criterion : uint8_t { kBce, kCrossEntropy };
-enum class OptimizerKind : uint8_t { kSgd, kAdagrad, kAdam };
 
-/// PyTorch's defaults: Adagrad eps 1e-10, Adam beta1 0.9, beta2 0.999, eps 1e-8.
+/// A loss from logits (or, for regression, predictions). Names as in PyTorch: binary_cross_entropy_with_logits,
+/// cross_entropy, mse_loss, l1_loss, huber_loss.
+struct Criterion {
+  enum Kind : uint8_t { kBce, kCrossEntropy, kMse, kL1, kHuber };
+  constexpr Criterion(Kind k = kBce) : kind(k) {}  // NOLINT(google-explicit-constructor): Criterion::kBce is one
+  Kind kind;
+  float label_smoothing = 0.0F;  // cross-entropy: 0 to 1
+  float delta = 1.0F;            // Huber: where the square ends; above 0
+  constexpr bool regression() const { return kind >= kMse; }
+};
+
+enum class OptimizerKind : uint8_t { kSgd, kAdagrad, kRowwiseAdagrad, kAdam, kAdamW };
+
+/// Meanings and defaults are PyTorch's (Adagrad eps 1e-10, Adam beta1 0.9, beta2 0.999, eps 1e-8). Row-wise Adagrad keeps
+/// one sum of squares for each row, of the row's mean square (FBGEMM's exact row-wise Adagrad): embedding tables only.
 struct Optimizer {
   OptimizerKind kind = OptimizerKind::kSgd;
   float lr = 0.01F;
   float eps = 1e-8F;
   float beta1 = 0.9F;
   float beta2 = 0.999F;
+  float momentum = 0.0F;      // SGD
+  float dampening = 0.0F;     // SGD
+  bool nesterov = false;      // SGD
+  float weight_decay = 0.0F;  // AdamW: decoupled; otherwise added to the gradient; not for embedding tables
+};
+
+/// The optimizer of the parameters whose name fits the pattern, in which * stands for any characters. The first that fits counts.
+struct ParameterGroup {
+  std::string pattern;
+  Optimizer optimizer;
 };
 
 /// Naumov et al., 2019 (arXiv 1906.00091). bottom: widths of its hidden and last layers, the last = embedding width.
@@ -38,6 +60,7 @@ struct Batch {
   const int32_t* categorical = nullptr;
   const float* labels = nullptr;
   const float* weights = nullptr;  // null: all 1
+  const uint64_t* keys = nullptr;  // for messages; null: unknown
   const float* values = nullptr;
   const int32_t* ids = nullptr;
 };
@@ -49,30 +72,62 @@ struct NamedTensor {
   float* data = nullptr;
 };
 
+/// What a pass can tell of each sample; null: not asked for.
+struct Scores {
+  float* losses = nullptr;           // [rows], unweighted
+  float* logits = nullptr;           // [rows, outputs]
+  float* logit_gradients = nullptr;  // [rows, outputs]: of the sample's own unweighted loss
+  float* embeddings = nullptr;       // [rows, embedding_width()]: input of the last layer
+};
+
 class Model {
  public:
   virtual ~Model() = default;
-  /// One optimizer step on the batch; returns the mean of weight * loss over its rows, before the step.
-  virtual double step(const Batch& batch) = 0;
+
+  /// Forward and backward pass: gradients of share * mean(weight * loss) are added to those kept. Returns the mean.
+  virtual double accumulate(const Batch& batch, float share) = 0;
+  /// L2 norm of all kept gradients.
+  virtual double gradient_norm() = 0;
+  /// An optimizer step with learning rates times lr_factor and kept gradients times gradient_scale; they are then zero.
+  virtual void update(float lr_factor, float gradient_scale) = 0;
+  /// One step on the batch alone; returns the mean of weight * loss before it. Models may do it in one go.
+  virtual double step(const Batch& batch, float lr_factor = 1.0F) {
+    const double loss = accumulate(batch, 1.0F);
+    update(lr_factor, 1.0F);
+    return loss;
+  }
+
   /// Logits [rows, outputs] row-major into `logits`.
   virtual void forward(const Batch& batch, float* logits) = 0;
+  /// A forward pass that tells more; labels are needed for losses and gradients.
+  virtual void score(const Batch& batch, const Scores& scores) = 0;
+
   virtual uint32_t outputs() const = 0;
+  virtual uint32_t embedding_width() const = 0;
   /// Floating-point operations of a forward pass over one row, roughly; a training step costs three times as many.
   virtual double flops_per_row() const = 0;
   /// Views of the parameters, in a fixed order; writing through them changes the model.
   virtual std::vector<NamedTensor> parameters() = 0;
-  /// Parameters were changed from outside (loaded): derived copies are refreshed.
+  /// Views of what a step needs beyond the parameters, as a checkpoint keeps it: the optimizers' moments.
+  virtual std::vector<NamedTensor> optimizer_state() = 0;
+  /// As if so many optimizer steps had been taken: moments are corrected by it.
+  virtual void set_updates(uint64_t updates) = 0;
+  /// Parameters or optimizer state were changed from outside (loaded): derived copies are refreshed.
   virtual void parameters_changed() {}
 };
 
 struct ModelOptions {
-  Criterion criterion = Criterion::kBce;
+  Criterion criterion;
   Precision precision = Precision::kFp32;
   Optimizer dense_optimizer;
   Optimizer embedding_optimizer;  // sparse: only rows that a batch touched are updated (Adam as torch.optim.SparseAdam)
+  std::vector<ParameterGroup> groups;  // exceptions from the two
   uint64_t seed = 0;
   bool train = true;              // false: no gradients, no optimizer state
 };
+
+/// The optimizer of a parameter: of the first group that its name fits, else `otherwise`.
+const Optimizer& optimizer_of(const ModelOptions& options, const std::string& name, const Optimizer& otherwise);
 
 /// Initial weights as in the reference implementation: Linear normal(0, sqrt(2 / (in + out))), bias
 /// normal(0, sqrt(1 / out)), embeddings uniform(-1/sqrt(rows), 1/sqrt(rows)). E_SHAPE, E_MEMORY.

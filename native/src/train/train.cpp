@@ -1,12 +1,20 @@
 #include "train/train.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <new>
+#include <cstdio>
+#include <limits>
+#include <optional>
 
+#include "base/error.h"
+#include "base/file.h"
 #include "modelstore/safetensors.h"
+#include "train/checkpoint.h"
 #include "train/compute.h"
+#include "train/criterion.h"
 #include "train/fit.h"
+#include "train/optimizer.h"
 
 namespace sluice {
 
@@ -14,47 +22,246 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kReportEvery = std::chrono::milliseconds(50);
+constexpr size_t kNamedKeys = 5;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Running means of the loss: since the last report, and over the last epoch.
-class LossMeter {
- public:
-  void add(double loss, bool first_of_epoch) {
-    if (first_of_epoch) epoch_ = {};
-    epoch_.add(loss);
-    recent_.add(loss);
+void check_plan(const TrainPlan& plan) {
+  const auto check = [](bool ok, const char* name, const char* expected, double value) {
+    if (!ok) throw Error(code::kArgument, std::string(name) + ": expected " + expected + ", got " + std::to_string(value));
+  };
+  check(plan.batch_size > 0, "batch size", "at least 1", 0);
+  check(plan.epochs > 0, "epochs", "at least 1", 0);
+  check(plan.accumulate > 0, "accumulate", "at least 1", 0);
+  check(plan.clip_norm >= 0.0F && std::isfinite(plan.clip_norm), "clip norm", "a number from 0", plan.clip_norm);
+  check(plan.early_stop.held_out >= 0.0F && plan.early_stop.held_out < 1.0F, "held out", "0 to below 1", plan.early_stop.held_out);
+  check_schedule(plan.schedule);
+  check_criterion(plan.options.criterion);
+  check_in_training(plan.in_training);
+  check_optimizer(plan.options.dense_optimizer, "optimizer");
+  check_optimizer(plan.options.embedding_optimizer, "optimizer of embeddings");
+  for (const ParameterGroup& group : plan.options.groups) check_optimizer(group.optimizer, "optimizer of " + group.pattern);
+}
+
+/// Tells two trainings apart that may meet at one checkpoint path.
+std::string identity(const TrainPlan& plan, uint64_t samples) {
+  std::string text = plan.parent;
+  for (const auto& [key, value] : plan.metadata) text += "|" + key + "=" + value;
+  for (const uint64_t number : {uint64_t{plan.batch_size}, uint64_t{plan.epochs}, plan.max_steps, uint64_t{plan.accumulate}, plan.options.seed, samples}) {
+    text += "|" + std::to_string(number);
   }
-  double epoch_mean() const { return epoch_.mean(); }
-  double take_recent() {
-    const double mean = recent_.mean();
-    recent_ = {};
-    return mean;
+  return text;
+}
+
+LoaderOptions loader_options(const TrainPlan& plan, uint32_t outputs) {
+  LoaderOptions options{plan.batch_size, plan.epochs, plan.shuffle, plan.options.seed, plan.options.criterion, outputs};
+  options.held_out = plan.early_stop.held_out;
+  options.block = plan.shuffle_block;
+  return options;
+}
+
+class Training {
+ public:
+  Training(std::shared_ptr<Snapshot> data, const TrainSet& set, const TrainPlan& plan, const StopFlag& stop,
+           const std::function<void(const TrainProgress&)>& progress)
+      : data_(std::move(data)), set_(set), plan_(plan), stop_(stop), progress_(progress),
+        model_(make_model(plan.model, plan.options)),
+        selector_(plan.in_training, {plan.features.dense.size(), plan.features.categorical.size(), 0, 0}, plan.options.seed), identity_(identity(plan, set.size())) {
+    if (!plan.parent.empty()) {
+      load_safetensors(plan.parent, model_->parameters());
+      model_->parameters_changed();
+    }
+  }
+
+  TrainResult run() {
+    const ComputeScope compute(3.0 * model_->flops_per_row() * plan_.batch_size);
+    resume();
+    LoaderOptions options = loader_options(plan_, model_->outputs());
+    options.first_batch = state_.batches;
+    Loader loader(data_, set_, plan_.features, options);
+    batches_per_epoch_ = loader.batches_per_epoch();
+    steps_per_epoch_ = (batches_per_epoch_ + plan_.accumulate - 1) / plan_.accumulate;
+    total_steps_ = steps_per_epoch_ * plan_.epochs;
+    if (plan_.max_steps > 0) total_steps_ = std::min(total_steps_, plan_.max_steps);
+    bool going_on = state_.updates < total_steps_ && !ended_early();
+    while (going_on) {
+      const Batch* batch = loader.next();
+      if (started_ == Clock::time_point()) begin();
+      if (batch == nullptr) break;
+      going_on = take(*batch);
+    }
+    return finish();
   }
 
  private:
-  struct Mean {
-    double sum = 0.0;
-    uint64_t n = 0;
-    void add(double x) {
-      sum += x;
-      ++n;
+  bool early_stopping() const { return plan_.early_stop.held_out > 0.0F; }
+  bool ended_early() const { return early_stopping() && state_.epochs_without_gain >= plan_.early_stop.patience; }
+
+  void resume() {
+    if (early_stopping()) {
+      for (const NamedTensor& tensor : model_->parameters()) best_.emplace_back(elements(tensor), 0.0F);
     }
-    double mean() const { return n == 0 ? 0.0 : sum / static_cast<double>(n); }
-  };
-  Mean epoch_, recent_;
+    if (plan_.checkpoints.path.empty()) return;
+    if (const auto state = load_checkpoint(plan_.checkpoints.path, identity_, *model_, best_)) {
+      state_ = *state;
+      result_.resumed_at = state_.updates;
+    }
+  }
+
+  static size_t elements(const NamedTensor& tensor) {
+    size_t n = 1;
+    for (const int64_t d : tensor.shape) n *= static_cast<size_t>(d);
+    return n;
+  }
+
+  void begin() {
+    started_ = checkpointed_ = reported_ = Clock::now();
+    result_.start_seconds = std::chrono::duration<double>(started_ - called_).count();
+  }
+
+  /// Trains on one batch; false when the training is over.
+  bool take(const Batch& batch) {
+    stop_.check();
+    const uint64_t at = state_.batches % batches_per_epoch_;
+    if (at == 0) state_.epoch_loss = 0.0, state_.epoch_batches = 0;
+    const double loss = step(selector_.select(*model_, batch, state_.batches), at);
+    if (!std::isfinite(loss)) diverged(loss, batch);
+    state_.epoch_loss += loss;
+    ++state_.epoch_batches;
+    recent_loss_ += loss;
+    ++recent_batches_;
+    ++state_.batches;
+    state_.samples += batch.rows;
+    if (at + 1 == batches_per_epoch_ && early_stopping()) end_epoch();
+    report();
+    const bool over = state_.updates == total_steps_ || ended_early();
+    if (!over && updated_) checkpoint();
+    return !over;
+  }
+
+  /// A batch is the whole of an optimizer step, or a part of it: `at` is its number in the epoch.
+  double step(const Batch& batch, uint64_t at) {
+    const float factor = schedule_factor(plan_.schedule, state_.updates, total_steps_, steps_per_epoch_);
+    updated_ = true;
+    if (plan_.accumulate == 1 && plan_.clip_norm == 0.0F) {
+      const double loss = model_->step(batch, factor);
+      ++state_.updates;
+      return loss;
+    }
+    const uint64_t first = at - at % plan_.accumulate;
+    const uint64_t parts = std::min<uint64_t>(plan_.accumulate, batches_per_epoch_ - first);
+    const double loss = model_->accumulate(batch, 1.0F / static_cast<float>(parts));
+    updated_ = at + 1 == first + parts;
+    if (updated_) {
+      model_->update(factor, clip());
+      ++state_.updates;
+    }
+    return loss;
+  }
+
+  /// torch.nn.utils.clip_grad_norm_: max_norm / (norm + 1e-6) where that is below 1.
+  float clip() const {
+    if (plan_.clip_norm == 0.0F) return 1.0F;
+    return static_cast<float>(std::min(1.0, plan_.clip_norm / (model_->gradient_norm() + 1e-6)));
+  }
+
+  [[noreturn]] void diverged(double loss, const Batch& batch) const {
+    std::string keys;
+    for (size_t i = 0; i < std::min(batch.rows, kNamedKeys); ++i) keys += (i == 0 ? "" : ", ") + std::to_string(batch.keys[i]);
+    if (batch.rows > kNamedKeys) keys += ", … (" + std::to_string(batch.rows) + " samples)";
+    const bool kept = !plan_.checkpoints.path.empty() && path_exists(plan_.checkpoints.path);
+    throw Error(code::kDiverged, "the loss became " + std::to_string(loss) + " in step " + std::to_string(state_.updates) + " on the batch with samples " + keys +
+                                     "; a smaller learning rate, clipping or scaled features usually help; no model was written" +
+                                     (kept ? ", the last checkpoint is kept in " + plan_.checkpoints.path : ""));
+  }
+
+  void end_epoch() {
+    const double loss = validation_loss();
+    const double best = state_.has_best ? state_.best_loss : std::numeric_limits<double>::infinity();
+    if (loss < best - static_cast<double>(plan_.early_stop.least_gain)) {
+      state_.best_loss = loss;
+      state_.has_best = true;
+      state_.epochs_without_gain = 0;
+      const auto parameters = model_->parameters();
+      for (size_t i = 0; i < parameters.size(); ++i) std::copy_n(parameters[i].data, best_[i].size(), best_[i].data());
+    } else {
+      ++state_.epochs_without_gain;
+    }
+  }
+
+  double validation_loss() {
+    LoaderOptions options = loader_options(plan_, model_->outputs());
+    options.epochs = 1;
+    options.shuffle = Shuffle::kNone;
+    options.validation = true;
+    Loader loader(data_, set_, plan_.features, options);
+    std::vector<float> losses(plan_.batch_size);
+    double total = 0.0;
+    while (const Batch* batch = loader.next()) {
+      stop_.check();
+      model_->score(*batch, {losses.data(), nullptr, nullptr, nullptr});
+      for (size_t r = 0; r < batch->rows; ++r) total += losses[r];
+    }
+    return total / static_cast<double>(loader.samples_per_epoch());
+  }
+
+  void report() {
+    if (!progress_ || Clock::now() - reported_ < kReportEvery) return;
+    reported_ = Clock::now();
+    progress_({state_.updates, total_steps_, state_.samples, recent_loss_ / static_cast<double>(recent_batches_)});
+    recent_loss_ = 0.0;
+    recent_batches_ = 0;
+  }
+
+  void checkpoint() {
+    const Checkpoints& when = plan_.checkpoints;
+    if (when.path.empty()) return;
+    const bool by_steps = when.every_steps > 0 && state_.updates % when.every_steps == 0;
+    const bool by_time = when.every_seconds > 0.0 && seconds_since(checkpointed_) >= when.every_seconds;
+    if (!by_steps && !by_time) return;
+    save_checkpoint(when.path, identity_, *model_, best_, state_);
+    checkpointed_ = Clock::now();
+  }
+
+  TrainResult finish() {
+    if (started_ == Clock::time_point()) begin();
+    const auto ended = Clock::now();
+    result_.steps = state_.updates;
+    result_.samples = state_.samples;
+    result_.loss = state_.epoch_batches > 0 ? state_.epoch_loss / static_cast<double>(state_.epoch_batches) : 0.0;
+    result_.seconds = std::chrono::duration<double>(ended - started_).count();
+    result_.samples_per_second = result_.seconds > 0.0 ? static_cast<double>(result_.samples) / result_.seconds : 0.0;
+    if (state_.has_best) {
+      result_.validation_loss = state_.best_loss;
+      const auto parameters = model_->parameters();
+      for (size_t i = 0; i < parameters.size(); ++i) std::copy_n(best_[i].data(), best_[i].size(), parameters[i].data);
+    }
+    save_safetensors(plan_.output, model_->parameters(), plan_.metadata);
+    if (!plan_.checkpoints.path.empty()) std::remove(plan_.checkpoints.path.c_str());
+    result_.finish_seconds = seconds_since(ended);
+    return result_;
+  }
+
+  std::shared_ptr<Snapshot> data_;
+  const TrainSet& set_;
+  const TrainPlan& plan_;
+  const StopFlag& stop_;
+  const std::function<void(const TrainProgress&)>& progress_;
+  std::unique_ptr<Model> model_;
+  BatchSelector selector_;
+  std::string identity_;
+  LoopState state_;
+  std::vector<std::vector<float>> best_;
+  TrainResult result_;
+  uint64_t batches_per_epoch_ = 0;
+  uint64_t steps_per_epoch_ = 0;
+  uint64_t total_steps_ = 0;
+  bool updated_ = true;  // the last batch ended an optimizer step
+  double recent_loss_ = 0.0;
+  uint64_t recent_batches_ = 0;
+  Clock::time_point called_ = Clock::now();
+  Clock::time_point started_, reported_, checkpointed_;
 };
-
-void check_plan(const TrainPlan& plan) {
-  if (plan.batch_size == 0) throw Error(code::kArgument, "batch size: expected at least 1, got 0");
-  if (plan.epochs == 0) throw Error(code::kArgument, "epochs: expected at least 1, got 0");
-}
-
-void check_loss(double loss, uint64_t step) {
-  if (std::isfinite(loss)) return;
-  throw Error(code::kDiverged, "the loss became " + std::to_string(loss) + " in step " + std::to_string(step + 1) +
-                                   "; a smaller learning rate or scaled features usually help; no model was written");
-}
 
 }  // namespace
 
@@ -63,35 +270,7 @@ TrainResult train(const std::shared_ptr<Snapshot>& data, const TrainSet& set, co
   check_plan(plan);
   check_fit(plan.model, plan.features, plan.options.criterion);
   stop.check();
-  const std::unique_ptr<Model> model = make_model(plan.model, plan.options);
-  if (!plan.parent.empty()) {
-    load_safetensors(plan.parent, model->parameters());
-    model->parameters_changed();
-  }
-  const ComputeScope compute(3.0 * model->flops_per_row() * plan.batch_size);
-  Loader loader(data, set, plan.features, {plan.batch_size, plan.epochs, plan.shuffle, plan.options.seed, model->outputs()});
-
-  TrainResult result;
-  LossMeter meter;
-  const auto start = Clock::now();
-  auto reported = start;
-  while (const Batch* batch = loader.next()) {
-    stop.check();
-    const double loss = model->step(*batch);
-    check_loss(loss, result.steps);
-    meter.add(loss, result.steps % loader.batches_per_epoch() == 0);
-    ++result.steps;
-    result.samples += batch->rows;
-    if (progress && Clock::now() - reported >= kReportEvery) {
-      reported = Clock::now();
-      progress({result.steps, loader.total_batches(), result.samples, meter.take_recent()});
-    }
-  }
-  result.loss = meter.epoch_mean();
-  result.seconds = seconds_since(start);
-  result.samples_per_second = result.seconds > 0.0 ? static_cast<double>(result.samples) / result.seconds : 0.0;
-  save_safetensors(plan.output, model->parameters(), plan.metadata);
-  return result;
+  return Training(data, set, plan, stop, progress).run();
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,11 +10,27 @@
 #include "base/stop.h"
 #include "storage/dataset.h"
 #include "train/features.h"
+#include "train/in_training.h"
 #include "train/loader.h"
 #include "train/model.h"
+#include "train/schedule.h"
 #include "trainset/trainset.h"
 
 namespace sluice {
+
+/// Part of the set is held out by a hash of the seed; after every epoch the loss on it decides whether to go on. The model
+/// that is written is the one of the epoch with the least loss.
+struct EarlyStop {
+  float held_out = 0.0F;     // share of the set, 0 (no early stop) to below 1
+  uint32_t patience = 1;     // epochs without a gain before the training ends
+  float least_gain = 0.0F;   // what counts as one
+};
+
+struct Checkpoints {
+  std::string path;           // empty: none
+  uint64_t every_steps = 0;   // 0: not by steps
+  double every_seconds = 0.0; // 0: not by time
+};
 
 struct TrainPlan {
   Features features;
@@ -21,7 +38,15 @@ struct TrainPlan {
   ModelOptions options;
   uint32_t batch_size = 512;
   uint32_t epochs = 1;
+  uint64_t max_steps = 0;    // ends the training in the middle of an epoch; 0: no limit. Optimizer steps
+  uint32_t accumulate = 1;   // batches whose gradients are averaged for one optimizer step
+  float clip_norm = 0.0F;    // gradients are scaled down to this L2 norm over all parameters; 0: not
+  Schedule schedule;
+  EarlyStop early_stop;
+  Checkpoints checkpoints;
+  InTraining in_training;
   Shuffle shuffle = Shuffle::kGlobal;
+  uint32_t shuffle_block = 65'536;
   std::string parent;  // model file to start from; empty: random initial weights from options.seed
   std::string output;  // model file to write
   std::vector<std::pair<std::string, std::string>> metadata;  // goes into the model file
@@ -31,19 +56,25 @@ struct TrainProgress {
   uint64_t steps = 0;
   uint64_t total_steps = 0;
   uint64_t samples = 0;
-  double loss = 0.0;  // mean over the steps since the last report
+  double loss = 0.0;  // mean over the batches since the last report
 };
 
 struct TrainResult {
   uint64_t steps = 0;
-  uint64_t samples = 0;
-  double loss = 0.0;        // mean over the last epoch
-  double seconds = 0.0;     // first step to last step
+  uint64_t samples = 0;          // read; with an in-training selection more than were trained on
+  double loss = 0.0;             // mean over the last epoch
+  std::optional<double> validation_loss;  // of the model that was written; with early stopping only
+  uint64_t resumed_at = 0;       // steps that a checkpoint spared
+  double start_seconds = 0.0;    // call to first batch
+  double seconds = 0.0;          // first step to last step
+  double finish_seconds = 0.0;   // last step to the model on disk
   double samples_per_second = 0.0;
 };
 
-/// `progress` is called from this thread at most every 50 ms. E_ABORTED on stop, E_DIVERGED names the step,
-/// E_LABEL_RANGE / E_NOT_FINITE name the key. The model file is written (atomically) only at the end.
+/// `progress` is called from this thread at most every 50 ms. E_ABORTED on stop, E_DIVERGED names the step and the samples
+/// of its batch, E_LABEL_RANGE / E_NOT_FINITE name the key. The model file is written (atomically) only at the end; then
+/// the checkpoint is removed. On E_ABORTED, E_DIVERGED or a kill the last checkpoint stays: the same call goes on from it,
+/// and ends with the same weights.
 TrainResult train(const std::shared_ptr<Snapshot>& data, const TrainSet& set, const TrainPlan& plan,
                   const StopFlag& stop, const std::function<void(const TrainProgress&)>& progress);
 

@@ -1,13 +1,10 @@
-#include "fixtures.h"
+#include "dlrm_fixture.h"
 #include "train/compute.h"
-#include "train/model.h"
 
 namespace sluice {
 namespace {
 
-using testing::error_of;
-using testing::fixture;
-using nlohmann::json;
+using namespace testing;
 
 OptimizerKind kind_of(const std::string& name) {
   return name == "sgd" ? OptimizerKind::kSgd : name == "adagrad" ? OptimizerKind::kAdagrad : OptimizerKind::kAdam;
@@ -24,38 +21,7 @@ ModelOptions options_of(const json& c) {
   return options;
 }
 
-DlrmSpec spec_of(const json& f, const json& c) {
-  DlrmSpec spec;
-  spec.dense = f["dense"];
-  spec.tables = f["tables"].get<std::vector<uint64_t>>();
-  spec.embedding = f["width"];
-  spec.bottom = {5, spec.embedding};
-  spec.top = {9, c["outputs"]};
-  return spec;
-}
-
-void set_weights(Model& model, const json& tensors) {
-  const auto parameters = model.parameters();
-  ASSERT_EQ(parameters.size(), tensors.size());
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    ASSERT_EQ(parameters[i].name, tensors[i]["name"].get<std::string>());
-    ASSERT_EQ(parameters[i].shape, tensors[i]["shape"].get<std::vector<int64_t>>());
-    const auto data = tensors[i]["data"].get<std::vector<float>>();
-    std::copy(data.begin(), data.end(), parameters[i].data);
-  }
-  model.parameters_changed();
-}
-
-struct HostBatch {
-  std::vector<float> dense, labels, weights;
-  std::vector<int32_t> categorical;
-  Batch view() const { return {labels.size(), dense.data(), categorical.data(), labels.data(), weights.data()}; }
-};
-
-HostBatch batch_of(const json& b) {
-  return {b["dense"].get<std::vector<float>>(), b["labels"].get<std::vector<float>>(), b["weights"].get<std::vector<float>>(),
-          b["categorical"].get<std::vector<int32_t>>()};
-}
+DlrmSpec spec_of(const json& f, const json& c) { return dlrm_spec(f, c["outputs"]); }
 
 class DlrmAgainstPyTorch : public ::testing::TestWithParam<size_t> {};
 
@@ -69,11 +35,7 @@ TEST_P(DlrmAgainstPyTorch, LossesAndFinalWeightsAreEqual) {
     const double expected = c["losses"][s];
     EXPECT_NEAR(model->step(batch_of(c["batches"][s]).view()), expected, 2e-6 * std::abs(expected)) << "step " << s;
   }
-  const auto parameters = model->parameters();
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    const auto expected = c["final"][i]["data"].get<std::vector<float>>();
-    for (size_t j = 0; j < expected.size(); ++j) ASSERT_NEAR(parameters[i].data[j], expected[j], 3e-6F) << parameters[i].name << "[" << j << "]";
-  }
+  expect_weights(*model, c["final"], 3e-6F);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, DlrmAgainstPyTorch, ::testing::Range<size_t>(0, 5));

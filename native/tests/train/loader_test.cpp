@@ -4,45 +4,15 @@
 #include <map>
 #include <set>
 
-#include "fixtures.h"
-#include "modelstore/safetensors.h"
-#include "train/train.h"
+#include "samples_fixture.h"
 
 namespace sluice {
 namespace {
 
 using testing::error_of;
-using testing::TemporaryFolder;
 
-/// A dataset of n samples whose only column is their key, and sets of it.
-class LoaderTest : public ::testing::Test {
+class LoaderTest : public testing::SamplesTest {
  protected:
-  void fill(uint64_t n, float last_label = 1.0F) {
-    Schema schema{{{"key", ColumnType::kF32}}, LabelKind::kReal, 2};
-    dataset_ = Dataset::create(folder_.file("d"), schema);
-    std::vector<int64_t> timestamps(n, 0);
-    std::vector<float> labels(n), keys(n);
-    for (uint64_t i = 0; i < n; ++i) {
-      keys[i] = static_cast<float>(i);
-      labels[i] = static_cast<float>(i % 2);
-    }
-    labels[n - 1] = last_label;
-    AppendBatch batch;
-    batch.rows = n;
-    batch.timestamps = timestamps.data();
-    batch.labels = labels.data();
-    batch.columns = {keys.data()};
-    dataset_->append(batch);
-  }
-
-  std::shared_ptr<TrainSet> set_of(const std::vector<uint64_t>& keys, const std::vector<float>& weights = {}) {
-    Selection s;
-    s.keys = keys.data();
-    s.weights = weights.empty() ? nullptr : weights.data();
-    s.count = keys.size();
-    return TrainSet::open(folder_.path(), freeze(folder_.path(), s, dataset_->size()));
-  }
-
   std::vector<float> keys_of(const TrainSet& set, const LoaderOptions& options) {
     Loader loader(dataset_->snapshot(), set, features_, options);
     std::vector<float> keys;
@@ -50,22 +20,14 @@ class LoaderTest : public ::testing::Test {
       for (size_t i = 0; i < batch->rows; ++i) {
         keys.push_back(batch->dense[i]);
         EXPECT_EQ(batch->labels[i], static_cast<float>(static_cast<uint64_t>(batch->dense[i]) % 2));
-        if (batch->weights != nullptr) EXPECT_EQ(batch->weights[i], batch->dense[i] / 8);
+        if (batch->weights != nullptr) {
+          EXPECT_EQ(batch->weights[i], batch->dense[i] / 8);
+        }
       }
     }
     return keys;
   }
-
-  TemporaryFolder folder_;
-  std::shared_ptr<Dataset> dataset_;
-  Features features_{{{DenseOp::kValue, 0, 0.0F, 1.0F}}, {}};
 };
-
-std::vector<uint64_t> every_third(uint64_t n) {
-  std::vector<uint64_t> keys;
-  for (uint64_t i = 0; i < n; i += 3) keys.push_back(i);
-  return keys;
-}
 
 TEST_F(LoaderTest, EveryEpochHasEverySampleOnceInAnotherOrder) {
   fill(1000);
@@ -73,25 +35,45 @@ TEST_F(LoaderTest, EveryEpochHasEverySampleOnceInAnotherOrder) {
   std::vector<float> weights;
   for (const uint64_t key : chosen) weights.push_back(static_cast<float>(key) / 8);
   const auto set = set_of(chosen, weights);
-  const std::vector<float> keys = keys_of(*set, {50, 3, Shuffle::kGlobal, 9, 1, 4});
+  const std::vector<float> keys = keys_of(*set, {50, 3, Shuffle::kGlobal, 9, {}, 1, 4});
   const size_t n = chosen.size();
   ASSERT_EQ(keys.size(), 3 * n);
   const std::set<float> expected(chosen.begin(), chosen.end());
   for (size_t epoch = 0; epoch < 3; ++epoch) EXPECT_EQ(std::set<float>(keys.begin() + static_cast<std::ptrdiff_t>(epoch * n), keys.begin() + static_cast<std::ptrdiff_t>((epoch + 1) * n)), expected);
   EXPECT_FALSE(std::equal(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(n), keys.begin() + static_cast<std::ptrdiff_t>(n)));
-  EXPECT_EQ(keys_of(*set, {50, 3, Shuffle::kGlobal, 9, 1, 2}), keys);
-  EXPECT_NE(keys_of(*set, {50, 3, Shuffle::kGlobal, 10, 1, 4}), keys);
+  EXPECT_EQ(keys_of(*set, {50, 3, Shuffle::kGlobal, 9, {}, 1, 2}), keys);
+  EXPECT_NE(keys_of(*set, {50, 3, Shuffle::kGlobal, 10, {}, 1, 4}), keys);
 }
 
 TEST_F(LoaderTest, WithoutShuffleTheOrderIsThatOfTheSet) {
   fill(100);
-  EXPECT_EQ(keys_of(*set_of({7, 3, 99, 0}), {3, 2, Shuffle::kNone, 0, 1, 2}), (std::vector<float>{7, 3, 99, 0, 7, 3, 99, 0}));
+  EXPECT_EQ(keys_of(*set_of({7, 3, 99, 0}), {3, 2, Shuffle::kNone, 0, {}, 1, 2}), (std::vector<float>{7, 3, 99, 0, 7, 3, 99, 0}));
+}
+
+TEST_F(LoaderTest, ABlockShuffleHasEverySampleOnceAndStaysWithinItsBlocks) {
+  fill(3000);
+  const auto set = set_of(every_third(3000));
+  LoaderOptions options{100, 2, Shuffle::kBlock, 9, {}, 1, 4};
+  options.block = 7;
+  const std::vector<float> keys = keys_of(*set, options);
+  ASSERT_EQ(keys.size(), 2000U);
+  EXPECT_NE(std::vector<float>(keys.begin(), keys.begin() + 1000), std::vector<float>(keys.begin() + 1000, keys.end()));
+  for (size_t epoch = 0; epoch < 2; ++epoch) {
+    const auto begin = keys.begin() + static_cast<std::ptrdiff_t>(1000 * epoch);
+    EXPECT_EQ(std::set<float>(begin, begin + 1000).size(), 1000U);
+    for (std::ptrdiff_t first = 0; first < 1000; first += 112) {  // sixteen blocks of seven
+      std::set<int> blocks;
+      for (auto at = begin + first; at < begin + std::min<std::ptrdiff_t>(1000, first + 112); ++at) blocks.insert(static_cast<int>(*at) / 3 / 7);
+      EXPECT_LE(blocks.size(), 17U);  // and the last, shorter one
+    }
+  }
+  EXPECT_FALSE(std::is_sorted(keys.begin(), keys.begin() + 100));
 }
 
 TEST_F(LoaderTest, ALabelThatIsNoClassNamesItsSample) {
   fill(100, 0.5F);
   const auto set = set_of(every_third(100));  // 0, 3 … 99
-  Loader loader(dataset_->snapshot(), *set, features_, {10, 1, Shuffle::kNone, 0, 1, 2});
+  Loader loader(dataset_->snapshot(), *set, features_, {10, 1, Shuffle::kNone, 0, {}, 1, 2});
   const auto [code, message] = error_of([&] {
     while (loader.next() != nullptr) {
     }
@@ -104,71 +86,42 @@ TEST_F(LoaderTest, MayBeLeftAtAnyBatch) {
   fill(1000);
   const auto set = set_of(every_third(1000));
   for (int taken : {0, 1, 5}) {
-    Loader loader(dataset_->snapshot(), *set, features_, {10, 100, Shuffle::kGlobal, 0, 1, 2});
+    Loader loader(dataset_->snapshot(), *set, features_, {10, 100, Shuffle::kGlobal, 0, {}, 1, 2});
     for (int i = 0; i < taken; ++i) ASSERT_NE(loader.next(), nullptr);
   }
 }
 
-TrainPlan small_plan(const std::string& output) {
-  TrainPlan plan;
-  plan.features.dense = {{DenseOp::kValue, 0, 500.0F, 0.002F}};
-  DlrmSpec model;
-  model.dense = 1;
-  model.embedding = 4;
-  model.bottom = {4};
-  model.top = {4, 1};
-  plan.model = model;
-  plan.options.dense_optimizer.lr = 0.1F;
-  plan.batch_size = 64;
-  plan.output = output;
-  return plan;
-}
-
-std::string bytes_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-TEST_F(LoaderTest, TrainingIsDeterministicAndGoesOnFromAParent) {
+TEST_F(LoaderTest, BeginsWhereAnInterruptedReadingEnded) {
   fill(1000);
   const auto set = set_of(every_third(1000));
-  const StopFlag stop;
-  TrainPlan plan = small_plan(folder_.file("a"));
-  const TrainResult result = train(dataset_->snapshot(), *set, plan, stop, {});
-  EXPECT_EQ(result.steps, 6U);
-  EXPECT_EQ(result.samples, 334U);
-  plan.output = folder_.file("b");
-  train(dataset_->snapshot(), *set, plan, stop, {});
-  EXPECT_EQ(bytes_of(folder_.file("a")), bytes_of(folder_.file("b")));
-  plan.parent = folder_.file("a");
-  plan.output = folder_.file("c");
-  train(dataset_->snapshot(), *set, plan, stop, {});
-  EXPECT_NE(bytes_of(folder_.file("a")), bytes_of(folder_.file("c")));
+  const std::vector<float> all = keys_of(*set, {50, 3, Shuffle::kGlobal, 9, {}, 1, 4});
+  for (const uint64_t batches : {1, 6, 7, 8, 20}) {
+    LoaderOptions options{50, 3, Shuffle::kGlobal, 9, {}, 1, 4};
+    options.first_batch = batches;
+    const size_t passed = batches / 7 * 334 + batches % 7 * 50;  // seven batches an epoch, the last of 34
+    EXPECT_EQ(keys_of(*set, options), std::vector<float>(all.begin() + static_cast<std::ptrdiff_t>(passed), all.end())) << batches;
+  }
 }
 
-TEST_F(LoaderTest, AStoppedOrDivergedTrainingWritesNoModel) {
-  fill(1000);
-  const auto set = set_of(every_third(1000));
-  StopFlag stop;
-  stop.request();
-  EXPECT_EQ(error_of([&] { train(dataset_->snapshot(), *set, small_plan(folder_.file("m")), stop, {}); }).first, "E_ABORTED");
-  TrainPlan wild = small_plan(folder_.file("m"));
-  wild.options.dense_optimizer.lr = 1e20F;
-  wild.epochs = 20;
-  const auto [code, message] = error_of([&] { train(dataset_->snapshot(), *set, wild, StopFlag{}, {}); });
-  EXPECT_EQ(code, "E_DIVERGED") << message;
-  EXPECT_FALSE(std::filesystem::exists(folder_.file("m")));
-}
-
-TEST_F(LoaderTest, WhatDoesNotFitIsRefusedBeforeAnythingIsRead) {
-  fill(10);
-  const auto set = set_of({1, 2});
-  TrainPlan plan = small_plan(folder_.file("m"));
-  plan.features.categorical = {{CategoricalOp::kHour, 0, 0, 24}};
-  EXPECT_EQ(error_of([&] { train(dataset_->snapshot(), *set, plan, StopFlag{}, {}); }).first, "E_SHAPE");
-  plan = small_plan(folder_.file("m"));
-  plan.options.criterion = Criterion::kCrossEntropy;
-  EXPECT_EQ(error_of([&] { train(dataset_->snapshot(), *set, plan, StopFlag{}, {}); }).first, "E_SHAPE");
+TEST_F(LoaderTest, HeldOutEntriesAreNeverTrainedOnAndAreTheSameInEveryRun) {
+  fill(3000);
+  const auto set = set_of(every_third(3000));
+  LoaderOptions options{50, 2, Shuffle::kGlobal, 9, {}, 1, 4};
+  options.held_out = 0.2F;
+  const std::vector<float> trained = keys_of(*set, options);
+  options.validation = true;
+  options.epochs = 1;
+  options.shuffle = Shuffle::kNone;
+  const std::vector<float> held_out = keys_of(*set, options);
+  const std::set<float> a(trained.begin(), trained.end());
+  const std::set<float> b(held_out.begin(), held_out.end());
+  EXPECT_EQ(a.size() + b.size(), 1000U);
+  EXPECT_EQ(trained.size(), 2 * a.size());
+  for (const float key : b) EXPECT_EQ(a.count(key), 0U);
+  EXPECT_NEAR(static_cast<double>(b.size()), 200.0, 60.0);  // 4.7 standard deviations
+  EXPECT_EQ(keys_of(*set, options), held_out);
+  options.held_out = 1e-9F;
+  EXPECT_EQ(error_of([&] { keys_of(*set, options); }).first, "E_ARGUMENT");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 // first-level cache for its products, and again for their gradients, which are applied to the rows right there: neither
 // the vectors nor their gradients of a whole batch are ever written to memory.
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -66,16 +67,33 @@ class Dlrm final : public Model {
         bottom_("bottom", with_input(spec.dense, has_dense_ ? spec.bottom : std::vector<uint32_t>{}), true, options, rng_),
         top_("top", with_input(top_in_, spec.top), false, options, rng_) {}
 
-  double step(const Batch& batch) override {
-    run_forward(batch);
-    const double loss = criterion_loss(options_.criterion, logits_.data(), batch.rows, outputs(), batch.labels, batch.weights,
-                                       nullptr, logits_grad_.data());
-    top_.backward(logits_grad_.data(), outputs(), z_grad_.data(), z_stride_);
-    embeddings_.begin_step(batch.categorical, batch.rows);
+  double step(const Batch& batch, float lr_factor) override {
+    const double loss = forward_and_loss(batch, 1.0F);
+    top_.step(logits_grad_.data(), outputs(), z_grad_.data(), z_stride_, lr_factor);
+    embeddings_.begin(batch.categorical, batch.rows, Embeddings::Mode::kUpdate, lr_factor);
     interaction_grad(batch);
-    embeddings_.finish_step();
-    if (has_dense_) bottom_.backward(dense_grad_.data(), dense_stride_, nullptr, 0);
+    embeddings_.update(lr_factor, 1.0F);
+    if (has_dense_) bottom_.step(dense_grad_.data(), dense_stride_, nullptr, 0, lr_factor);
     return loss;
+  }
+
+  double accumulate(const Batch& batch, float share) override {
+    const double loss = forward_and_loss(batch, share);
+    top_.accumulate(logits_grad_.data(), outputs(), z_grad_.data(), z_stride_);
+    embeddings_.begin(batch.categorical, batch.rows, Embeddings::Mode::kKeep);
+    interaction_grad(batch);
+    if (has_dense_) bottom_.accumulate(dense_grad_.data(), dense_stride_, nullptr, 0);
+    return loss;
+  }
+
+  double gradient_norm() override {
+    return std::sqrt(top_.squared_gradient_norm() + bottom_.squared_gradient_norm() + embeddings_.squared_gradient_norm());
+  }
+
+  void update(float lr_factor, float gradient_scale) override {
+    top_.update(lr_factor, gradient_scale);
+    embeddings_.update(lr_factor, gradient_scale);
+    bottom_.update(lr_factor, gradient_scale);
   }
 
   void forward(const Batch& batch, float* logits) override {
@@ -83,16 +101,38 @@ class Dlrm final : public Model {
     std::copy_n(logits_.data(), batch.rows * outputs(), logits);
   }
 
+  void score(const Batch& batch, const Scores& scores) override {
+    run_forward(batch);
+    score_logits(options_.criterion, logits_.data(), batch, outputs(), scores);
+    if (scores.embeddings == nullptr) return;
+    for (size_t r = 0; r < batch.rows; ++r) {
+      std::copy_n(top_.last_input() + r * top_.last_input_stride(), embedding_width(), scores.embeddings + r * embedding_width());
+    }
+  }
+
   uint32_t outputs() const override { return top_.outputs(); }
+  uint32_t embedding_width() const override { return top_.last_width(); }
   double flops_per_row() const override { return bottom_.flops_per_row() + top_.flops_per_row() + 2.0 * static_cast<double>(pairs_ * width_); }
 
   std::vector<NamedTensor> parameters() override {
     std::vector<NamedTensor> all = bottom_.parameters();
-    for (auto* part : {&top_}) {
-      for (NamedTensor& tensor : part->parameters()) all.push_back(std::move(tensor));
-    }
+    for (NamedTensor& tensor : top_.parameters()) all.push_back(std::move(tensor));
     for (NamedTensor& tensor : embeddings_.parameters()) all.push_back(std::move(tensor));
     return all;
+  }
+
+  std::vector<NamedTensor> optimizer_state() override {
+    std::vector<NamedTensor> all;
+    bottom_.append_state(all);
+    top_.append_state(all);
+    embeddings_.append_state(all);
+    return all;
+  }
+
+  void set_updates(uint64_t updates) override {
+    bottom_.set_updates(updates);
+    top_.set_updates(updates);
+    embeddings_.set_updates(updates);
   }
 
   void parameters_changed() override {
@@ -125,6 +165,16 @@ class Dlrm final : public Model {
                                       std::to_string(rows) + " rows (row " + std::to_string(bad - index) + " of the batch)");
       }
     }
+  }
+
+  /// Runs forward; the gradient of share * loss at the logits lies in logits_grad afterwards.
+  double forward_and_loss(const Batch& batch, float share) {
+    run_forward(batch);
+    const double loss = criterion_loss(options_.criterion, logits_.data(), batch.rows, outputs(), batch.labels, batch.weights, nullptr, logits_grad_.data());
+    if (share != 1.0F) {
+      for (size_t i = 0; i < batch.rows * outputs(); ++i) logits_grad_[i] *= share;
+    }
+    return loss;
   }
 
   void run_forward(const Batch& batch) {

@@ -28,11 +28,10 @@ Mlp::Mlp(std::string prefix, std::vector<uint32_t> sizes, bool relu_last, const 
     for (float& b : layer.bias) b = static_cast<float>(std::sqrt(1.0 / static_cast<double>(layer.out)) * rng.normal());
     if (options_.train) {
       layer.bias_grad = Buffer<float>(layer.out, "MLP bias gradients");
-      if (options_.dense_optimizer.kind != OptimizerKind::kSgd) {
-        layer.weight_grad = Buffer<float>(layer.weight.size(), "MLP weight gradients");
-      }
-      layer.optimizers.emplace_back(options_.dense_optimizer, layer.weight.size(), "MLP optimizer state");
-      layer.optimizers.emplace_back(options_.dense_optimizer, layer.bias.size(), "MLP optimizer state");
+      const std::string name = prefix_ + "." + std::to_string(i);
+      const auto optimizer = [&](const char* part) { return optimizer_of(options_, name + part, options_.dense_optimizer); };
+      layer.optimizers.emplace_back(optimizer(".weight"), layer.weight.size(), "MLP optimizer state");
+      layer.optimizers.emplace_back(optimizer(".bias"), layer.bias.size(), "MLP optimizer state");
     }
     layers_.push_back(std::move(layer));
   }
@@ -46,9 +45,7 @@ double Mlp::flops_per_row() const {
 }
 
 void Mlp::refresh() {
-  for (Layer& layer : layers_) {
-    if (bf16_) kernels().round_bf16(layer.rounded.data(), layer.weight.data(), layer.weight.size());
-  }
+  for (Layer& layer : layers_) round(layer);
 }
 
 void Mlp::reserve(size_t rows) {
@@ -84,14 +81,13 @@ void Mlp::forward(const float* x, size_t x_stride, size_t rows, float* y, size_t
 }
 
 void Mlp::forward_layer(Layer& layer, const float* x, size_t x_stride, float* y, size_t y_stride) {
-  gemm({x, rows_, layer.in, x_stride}, Matrix{layer.weights_in_use(), layer.out, layer.in, layer.in}.t(), y, y_stride, 1.0F,
-       0.0F, bf16_ ? GemmPrecision::kBf16 : GemmPrecision::kFp32);
+  gemm({x, rows_, layer.in, x_stride}, Matrix{layer.weights_in_use(), layer.out, layer.in, layer.in}.t(), y, y_stride, 1.0F, 0.0F, precision());
   parallel_for(rows_, row_grain(layer.out), [&](size_t begin, size_t end) {
     kernels().bias_act(y + begin * y_stride, end - begin, layer.out, y_stride, layer.bias.data(), layer.relu, bf16_);
   });
 }
 
-void Mlp::activation_grad(Layer& layer, float* dy, size_t dy_stride, const float* y, size_t y_stride) {
+void Mlp::activation_grad(Layer& layer, float* dy, size_t dy_stride, const float* y, size_t y_stride, bool add) {
   // Each thread sums its own share of rows; the shares are added in order, so that the result does not depend on timing.
   const size_t threads = std::min<size_t>(static_cast<size_t>(compute_threads()), rows_);
   const size_t share = (rows_ + threads - 1) / threads;
@@ -104,43 +100,91 @@ void Mlp::activation_grad(Layer& layer, float* dy, size_t dy_stride, const float
       kernels().act_grad(dy + first * dy_stride, dy_stride, y + first * y_stride, y_stride, rows, layer.out, sums, layer.relu, bf16_);
     }
   });
-  std::copy_n(partial_sums_.data(), layer.out, layer.bias_grad.data());
-  for (size_t t = 1; t < threads; ++t) kernels().axpy(layer.bias_grad.data(), partial_sums_.data() + t * layer.out, 1.0F, layer.out);
+  if (!add) std::fill_n(layer.bias_grad.data(), layer.out, 0.0F);
+  for (size_t t = 0; t < threads; ++t) kernels().axpy(layer.bias_grad.data(), partial_sums_.data() + t * layer.out, 1.0F, layer.out);
 }
 
-void Mlp::update(Layer& layer, const float* dy, size_t dy_stride, const float* x, size_t x_stride) {
-  const Matrix gradient{dy, rows_, layer.out, dy_stride};
-  const Matrix input{x, rows_, layer.in, x_stride};
-  const GemmPrecision precision = bf16_ ? GemmPrecision::kBf16 : GemmPrecision::kFp32;
-  if (options_.dense_optimizer.kind == OptimizerKind::kSgd) {
-    gemm(gradient.t(), input, layer.weight.data(), layer.in, -options_.dense_optimizer.lr, 1.0F, precision);
-  } else {
-    gemm(gradient.t(), input, layer.weight_grad.data(), layer.in, 1.0F, 0.0F, precision);
-    layer.optimizers[0].step(layer.weight.data(), layer.weight_grad.data());
-  }
-  layer.optimizers[1].step(layer.bias.data(), layer.bias_grad.data());
-  if (bf16_) {
-    parallel_for(layer.weight.size(), kElementGrain, [&](size_t begin, size_t end) {
-      kernels().round_bf16(layer.rounded.data() + begin, layer.weight.data() + begin, end - begin);
-    });
-  }
+void Mlp::weight_gradient(Layer& layer, const float* dy, size_t dy_stride, const float* x, size_t x_stride, bool add) {
+  if (layer.weight_grad.empty()) layer.weight_grad = Buffer<float>(layer.weight.size(), "MLP weight gradients");
+  gemm(Matrix{dy, rows_, layer.out, dy_stride}.t(), {x, rows_, layer.in, x_stride}, layer.weight_grad.data(), layer.in, 1.0F, add ? 1.0F : 0.0F, precision());
 }
 
-void Mlp::backward(float* dy, size_t dy_stride, float* dx, size_t dx_stride) {
+void Mlp::round(Layer& layer) {
+  if (!bf16_) return;
+  parallel_for(layer.weight.size(), kElementGrain, [&](size_t begin, size_t end) {
+    kernels().round_bf16(layer.rounded.data() + begin, layer.weight.data() + begin, end - begin);
+  });
+}
+
+/// From the last layer to the first; weight_gradient(layer, dy, dy_stride, x, x_stride) is called for each.
+template <typename WeightGradient>
+void Mlp::backward(float* dy, size_t dy_stride, float* dx, size_t dx_stride, bool add_bias_grad, const WeightGradient& weight_gradient) {
   for (size_t i = layers_.size(); i-- > 0;) {
     Layer& layer = layers_[i];
     const bool last = i + 1 == layers_.size();
-    const float* y = last ? y_ : layer.activation.data();
-    activation_grad(layer, dy, dy_stride, y, last ? y_stride_ : padded_stride(layer.out));
+    activation_grad(layer, dy, dy_stride, last ? y_ : layer.activation.data(), last ? y_stride_ : padded_stride(layer.out), add_bias_grad);
     float* down = i > 0 ? grad_[i % 2].data() : dx;
     const size_t down_stride = i > 0 ? padded_stride(layer.in) : dx_stride;
     if (down != nullptr) {
-      gemm({dy, rows_, layer.out, dy_stride}, {layer.weights_in_use(), layer.out, layer.in, layer.in}, down, down_stride, 1.0F, 0.0F,
-           bf16_ ? GemmPrecision::kBf16 : GemmPrecision::kFp32);
+      gemm({dy, rows_, layer.out, dy_stride}, {layer.weights_in_use(), layer.out, layer.in, layer.in}, down, down_stride, 1.0F, 0.0F, precision());
     }
-    update(layer, dy, dy_stride, i > 0 ? layers_[i - 1].activation.data() : x_, i > 0 ? padded_stride(layer.in) : x_stride_);
+    weight_gradient(layer, dy, dy_stride, i > 0 ? layers_[i - 1].activation.data() : x_, i > 0 ? padded_stride(layer.in) : x_stride_);
     dy = down;
     dy_stride = down_stride;
+  }
+}
+
+void Mlp::step(float* dy, size_t dy_stride, float* dx, size_t dx_stride, float lr_factor) {
+  backward(dy, dy_stride, dx, dx_stride, false, [&](Layer& layer, const float* gradient, size_t gradient_stride, const float* x, size_t x_stride) {
+    DenseOptimizer& optimizer = layer.optimizers[0];
+    if (optimizer.plain()) {
+      gemm(Matrix{gradient, rows_, layer.out, gradient_stride}.t(), {x, rows_, layer.in, x_stride}, layer.weight.data(), layer.in,
+           -optimizer.lr() * lr_factor, 1.0F, precision());
+    } else {
+      this->weight_gradient(layer, gradient, gradient_stride, x, x_stride, false);
+      optimizer.step(layer.weight.data(), layer.weight_grad.data(), lr_factor);
+    }
+    layer.optimizers[1].step(layer.bias.data(), layer.bias_grad.data(), lr_factor);
+    round(layer);
+  });
+}
+
+void Mlp::accumulate(float* dy, size_t dy_stride, float* dx, size_t dx_stride) {
+  backward(dy, dy_stride, dx, dx_stride, kept_, [&](Layer& layer, const float* gradient, size_t gradient_stride, const float* x, size_t x_stride) {
+    this->weight_gradient(layer, gradient, gradient_stride, x, x_stride, kept_);
+  });
+  kept_ = true;
+}
+
+double Mlp::squared_gradient_norm() const {
+  double total = 0.0;
+  for (const Layer& layer : layers_) {
+    if (kept_) total += kernels().sum_squares(layer.weight_grad.data(), layer.weight_grad.size()) + kernels().sum_squares(layer.bias_grad.data(), layer.out);
+  }
+  return total;
+}
+
+void Mlp::update(float lr_factor, float gradient_scale) {
+  if (!kept_) return;
+  for (Layer& layer : layers_) {
+    layer.optimizers[0].step(layer.weight.data(), layer.weight_grad.data(), lr_factor, gradient_scale);
+    layer.optimizers[1].step(layer.bias.data(), layer.bias_grad.data(), lr_factor, gradient_scale);
+    round(layer);
+  }
+  kept_ = false;
+}
+
+void Mlp::append_state(std::vector<NamedTensor>& all) {
+  for (size_t i = 0; i < layers_.size() && options_.train; ++i) {
+    const std::string name = prefix_ + "." + std::to_string(i);
+    layers_[i].optimizers[0].append_state(name + ".weight", all);
+    layers_[i].optimizers[1].append_state(name + ".bias", all);
+  }
+}
+
+void Mlp::set_updates(uint64_t updates) {
+  for (Layer& layer : layers_) {
+    for (DenseOptimizer& optimizer : layer.optimizers) optimizer.set_steps(updates);
   }
 }
 

@@ -1,11 +1,15 @@
-// Times DLRM training in NVIDIA's small shape for scripts/bench/train.mjs, which runs scripts/bench/dlrm_torch.py beside
-// it. Reads one command a line, answers each with one line of JSON:
+// Times DLRM training for scripts/bench/train.mjs, which runs scripts/bench/dlrm_torch.py beside it. Reads one command a line, answers each with one line of JSON:
 //   export            write weights.bin (parameters in order) and batches.bin for the peer; reload both
 //   run N             N optimizer steps on the next batches -> {"seconds":[…],"losses":[…]}
 //   gemm              rate of the step's own matrix products alone -> {"gflops":…}
 //   memory N          N steps on batches in memory -> {"samplesPerSecond":…}
 //   disk N            the same N batches from a dataset on disk, page cache dropped -> {"samplesPerSecond":…}
-// Arguments: <folder> <fp32|bf16> <threads> <rows per table>
+//   infer N           N forward passes -> {"seconds":[…]};  score N: the same with losses, gradients, embeddings
+//   select N          N steps on half of each batch, chosen by gradient norm -> {"seconds":[…]}
+//   copy              memory bandwidth of all threads -> {"gigabytesPerSecond":…}
+// Arguments: <folder> <fp32|bf16> <threads> <small|embedding> <rows per table>
+// Shapes: small is NVIDIA's (MLPs 512-256-128, 1024-1024-512-256-1, width 128), embedding is bound by its tables
+// (MLPs 64-16, 64-1, width 16).
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -18,6 +22,7 @@
 #include <iostream>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -34,6 +39,7 @@ constexpr size_t kBatch = 2048;
 constexpr size_t kDense = 13;
 constexpr size_t kTables = 26;
 constexpr size_t kBatches = 100;
+constexpr float kKept = 0.5F;
 constexpr float kLearningRate = 0.1F;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -46,12 +52,12 @@ struct HostBatch {
 
 class Bench {
  public:
-  Bench(std::string folder, Precision precision, uint64_t rows) : folder_(std::move(folder)), rows_(rows) {
+  Bench(std::string folder, Precision precision, bool small, uint64_t rows) : folder_(std::move(folder)), rows_(rows) {
     spec_.dense = kDense;
     spec_.tables.assign(kTables, rows);
-    spec_.embedding = 128;
-    spec_.bottom = {512, 256, 128};
-    spec_.top = {1024, 1024, 512, 256, 1};
+    spec_.embedding = small ? 128 : 16;
+    spec_.bottom = small ? std::vector<uint32_t>{512, 256, 128} : std::vector<uint32_t>{64, 16};
+    spec_.top = small ? std::vector<uint32_t>{1024, 1024, 512, 256, 1} : std::vector<uint32_t>{64, 1};
     options_.precision = precision;
     options_.dense_optimizer.lr = options_.embedding_optimizer.lr = kLearningRate;
     make_batches();
@@ -92,7 +98,11 @@ class Bench {
       size_t in, out;
       Buffer<float> x, dx, w, y, dy;
     };
-    const std::vector<std::pair<size_t, size_t>> widths{{13, 512}, {512, 256}, {256, 128}, {479, 1024}, {1024, 1024}, {1024, 512}, {512, 256}, {256, 1}};
+    std::vector<std::pair<size_t, size_t>> widths;
+    size_t before = kDense;
+    for (const uint32_t width : spec_.bottom) widths.emplace_back(std::exchange(before, width), width);
+    before = spec_.embedding + (kTables + 1) * kTables / 2;
+    for (const uint32_t width : spec_.top) widths.emplace_back(std::exchange(before, width), width);
     std::vector<Layer> layers;
     double flops = 0.0;
     for (const auto& [in, out] : widths) {
@@ -114,7 +124,35 @@ class Bench {
       seconds.push_back(seconds_since(start));
     }
     std::nth_element(seconds.begin(), seconds.begin() + 2, seconds.end());
-    std::printf("{\"gflops\":%.2f}\n", flops / seconds[2] / 1e9);
+    std::printf("{\"gflops\":%.2f,\"seconds\":%.6f}\n", flops / seconds[2] / 1e9, seconds[2]);
+  }
+
+  void infer(size_t n) {
+    std::vector<float> logits(kBatch);
+    time(n, [&](const Batch& batch) { model_->forward(batch, logits.data()); });
+  }
+
+  void score(size_t n) {
+    std::vector<float> losses(kBatch), logits(kBatch), gradients(kBatch), embeddings(kBatch * model_->embedding_width());
+    time(n, [&](const Batch& batch) { model_->score(batch, {losses.data(), logits.data(), gradients.data(), embeddings.data()}); });
+  }
+
+  void select(size_t n) {
+    BatchSelector selector({kKept, BatchScore::kGradientNorm, BatchChoice::kSampled}, {kDense, kTables, 0, 0}, 1);
+    time(n, [&](const Batch& batch) { model_->step(selector.select(*model_, batch, next_)); });
+  }
+
+  void copy() {
+    constexpr size_t kFloats = size_t{1} << 26;
+    Buffer<float> from(kFloats, "copy"), to(kFloats, "copy");
+    std::vector<double> seconds;
+    for (int pass = 0; pass < 5; ++pass) {
+      const auto start = Clock::now();
+      parallel_for(kFloats, 1 << 16, [&](size_t begin, size_t end) { std::copy_n(from.data() + begin, end - begin, to.data() + begin); });
+      seconds.push_back(seconds_since(start));
+    }
+    std::nth_element(seconds.begin(), seconds.begin() + 2, seconds.end());
+    std::printf("{\"gigabytesPerSecond\":%.2f}\n", 2.0 * 4.0 * static_cast<double>(kFloats) / seconds[2] / 1e9);
   }
 
   void memory(size_t n) {
@@ -134,7 +172,7 @@ class Bench {
     Features features;
     for (uint32_t i = 0; i < kDense; ++i) features.dense.push_back({DenseOp::kValue, i, 0.0F, 1.0F});
     for (uint32_t i = 0; i < kTables; ++i) features.categorical.push_back({CategoricalOp::kColumn, kDense + i, 0, static_cast<uint32_t>(rows_)});
-    Loader loader(data, *set, features, {static_cast<uint32_t>(kBatch), 1, Shuffle::kGlobal, 1, 1, 4});
+    Loader loader(data, *set, features, {static_cast<uint32_t>(kBatch), 1, Shuffle::kGlobal, 1, {}, 1, 4});
     const auto start = Clock::now();
     size_t samples = 0;
     while (const Batch* batch = loader.next()) {
@@ -145,6 +183,17 @@ class Bench {
   }
 
  private:
+  template <typename Work>
+  void time(size_t n, const Work& work) {
+    std::string seconds;
+    for (size_t i = 0; i < n; ++i) {
+      const auto start = Clock::now();
+      work(batches_[next_++ % kBatches].view());
+      append(seconds, seconds_since(start));
+    }
+    std::printf("{\"seconds\":[%s]}\n", seconds.c_str());
+  }
+
   static void append(std::string& list, double value) {
     char text[40];
     std::snprintf(text, sizeof text, "%s%.9g", list.empty() ? "" : ",", value);
@@ -213,7 +262,7 @@ class Bench {
 
 int serve(char** argv) {
   set_compute_threads(std::stoi(argv[3]));
-  Bench bench(argv[1], std::strcmp(argv[2], "bf16") == 0 ? Precision::kBf16 : Precision::kFp32, std::stoull(argv[4]));
+  Bench bench(argv[1], std::strcmp(argv[2], "bf16") == 0 ? Precision::kBf16 : Precision::kFp32, std::strcmp(argv[4], "small") == 0, std::stoull(argv[5]));
   std::puts("{\"ready\":true}");
   std::fflush(stdout);
   for (std::string line; std::getline(std::cin, line);) {
@@ -224,6 +273,10 @@ int serve(char** argv) {
     if (command == "export") bench.export_files();
     if (command == "run") bench.run(n);
     if (command == "gemm") bench.gemm_rate();
+    if (command == "infer") bench.infer(n);
+    if (command == "score") bench.score(n);
+    if (command == "select") bench.select(n);
+    if (command == "copy") bench.copy();
     if (command == "memory") bench.memory(n);
     if (command == "disk") bench.disk(n);
     std::fflush(stdout);
@@ -234,14 +287,14 @@ int serve(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: dlrm_bench <folder> <fp32|bf16> <threads> <rows per table>\n");
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: train_bench <folder> <fp32|bf16> <threads> <small|embedding> <rows per table>\n");
     return 2;
   }
   try {
     return serve(argv);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "dlrm_bench: %s\n", error.what());
+    std::fprintf(stderr, "train_bench: %s\n", error.what());
     return 1;
   }
 }

@@ -1,0 +1,103 @@
+#include "train/in_training.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "base/error.h"
+#include "base/rng.h"
+
+namespace sluice {
+
+namespace {
+
+constexpr uint64_t kStream = uint64_t{2} << 32;
+
+/// Rows of `width` values each.
+template <typename T>
+const T* gather_rows(const T* from, const std::vector<uint32_t>& rows, size_t width, std::vector<T>& to) {
+  if (from == nullptr || width == 0) return nullptr;
+  to.resize(rows.size() * width);
+  for (size_t i = 0; i < rows.size(); ++i) std::copy_n(from + size_t{rows[i]} * width, width, to.data() + i * width);
+  return to.data();
+}
+
+}  // namespace
+
+void check_in_training(const InTraining& options) {
+  if (!(options.keep > 0.0F && options.keep <= 1.0F)) {
+    throw Error(code::kArgument, "in-training selection: the share to keep: expected above 0 up to 1, got " + std::to_string(options.keep));
+  }
+}
+
+Batch BatchSelector::select(Model& model, const Batch& batch, uint64_t number) {
+  if (!options_.active()) return batch;
+  const auto count = std::max<size_t>(1, static_cast<size_t>(std::lround(static_cast<double>(options_.keep) * static_cast<double>(batch.rows))));
+  score(model, batch);
+  choose(batch.rows, count, number);
+  return gather(batch);
+}
+
+void BatchSelector::score(Model& model, const Batch& batch) {
+  scores_.assign(batch.rows, 1.0F);
+  if (options_.score == BatchScore::kLoss) {
+    Scores wanted;
+    wanted.losses = scores_.data();
+    model.score(batch, wanted);
+  } else if (options_.score == BatchScore::kGradientNorm) {
+    const size_t outputs = model.outputs();
+    gradients_.resize(batch.rows * outputs);
+    Scores wanted;
+    wanted.logit_gradients = gradients_.data();
+    model.score(batch, wanted);
+    for (size_t r = 0; r < batch.rows; ++r) {
+      double sum = 0.0;
+      for (size_t c = 0; c < outputs; ++c) sum += static_cast<double>(gradients_[r * outputs + c]) * static_cast<double>(gradients_[r * outputs + c]);
+      scores_[r] = static_cast<float>(std::sqrt(sum));
+    }
+  }
+}
+
+/// Sampling without replacement by keys u^(1/w), whose greatest are taken (Efraimidis and Spirakis, 2006), as log(u) / w.
+void BatchSelector::choose(size_t rows, size_t count, uint64_t number) {
+  const bool sampled = options_.choice == BatchChoice::kSampled || options_.score == BatchScore::kUniform;
+  std::vector<double> share(rows);
+  for (size_t r = 0; r < rows; ++r) share[r] = std::isfinite(scores_[r]) ? std::max(1e-12, static_cast<double>(scores_[r])) : 1e30;
+  std::vector<double> key = share;
+  if (sampled) {
+    Rng rng(seed_, kStream + number);
+    for (size_t r = 0; r < rows; ++r) key[r] = std::log(1.0 - rng.uniform()) / share[r];
+  }
+  chosen_.resize(rows);
+  std::iota(chosen_.begin(), chosen_.end(), 0U);
+  const auto before = [&](uint32_t a, uint32_t b) { return key[a] != key[b] ? key[a] > key[b] : a < b; };
+  std::nth_element(chosen_.begin(), chosen_.begin() + static_cast<std::ptrdiff_t>(count - 1), chosen_.end(), before);
+  chosen_.resize(count);
+  std::sort(chosen_.begin(), chosen_.end());
+  const double mean = std::accumulate(share.begin(), share.end(), 0.0) / static_cast<double>(rows);
+  factors_.assign(count, 1.0F);
+  if (!sampled) return;
+  for (size_t i = 0; i < count; ++i) factors_[i] = static_cast<float>(mean / share[chosen_[i]]);
+}
+
+Batch BatchSelector::gather(const Batch& batch) {
+  Batch part;
+  part.rows = chosen_.size();
+  part.dense = gather_rows(batch.dense, chosen_, widths_.dense, dense_);
+  part.values = gather_rows(batch.values, chosen_, widths_.values, values_);
+  part.ids = gather_rows(batch.ids, chosen_, widths_.ids, ids_);
+  part.labels = gather_rows(batch.labels, chosen_, 1, labels_);
+  part.keys = gather_rows(batch.keys, chosen_, 1, keys_);
+  if (gather_rows(batch.weights, chosen_, 1, weights_) == nullptr) weights_.assign(part.rows, 1.0F);
+  for (size_t i = 0; i < part.rows; ++i) weights_[i] *= factors_[i];
+  part.weights = weights_.data();
+  categorical_.resize(widths_.tables * part.rows);
+  for (size_t t = 0; t < widths_.tables; ++t) {
+    for (size_t i = 0; i < part.rows; ++i) categorical_[t * part.rows + i] = batch.categorical[t * batch.rows + chosen_[i]];
+  }
+  part.categorical = categorical_.data();
+  return part;
+}
+
+}  // namespace sluice

@@ -1,0 +1,59 @@
+// In-training selection, batch then sample: every batch is scored by a forward pass and only a part of it is trained on
+// (Katharopoulos and Fleuret, 2018, arXiv 1803.00942, for importance sampling by gradient norm; Böther et al., 2025, for
+// the place of such policies in a training).
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "train/model.h"
+
+namespace sluice {
+
+enum class BatchScore : uint8_t { kUniform, kLoss, kGradientNorm };
+enum class BatchChoice : uint8_t { kSampled, kGreatest };
+
+struct InTraining {
+  float keep = 1.0F;  // share of each batch that is trained on, above 0; 1: no selection
+  BatchScore score = BatchScore::kGradientNorm;
+  /// kSampled: without replacement, with probabilities p proportional to the scores; losses are weighted by 1 / (n p), which
+  /// keeps the expected gradient. kGreatest: those with the greatest scores, unweighted.
+  BatchChoice choice = BatchChoice::kSampled;
+  bool active() const { return keep < 1.0F; }
+};
+
+/// Widths of a batch's rows.
+struct BatchWidths {
+  size_t dense = 0;
+  size_t tables = 0;
+  size_t values = 0;
+  size_t ids = 0;
+};
+
+/// Throws E_ARGUMENT for a share outside (0, 1].
+void check_in_training(const InTraining& options);
+
+class BatchSelector {
+ public:
+  BatchSelector(const InTraining& options, const BatchWidths& widths, uint64_t seed) : options_(options), widths_(widths), seed_(seed) {}
+
+  /// The part of the batch to train on, at least one row, valid until the next call. The choice depends on the seed and
+  /// `number`, the batch's place in the training. A score that is no number counts as the greatest: the step will tell.
+  Batch select(Model& model, const Batch& batch, uint64_t number);
+
+ private:
+  void score(Model& model, const Batch& batch);
+  void choose(size_t rows, size_t count, uint64_t number);
+  Batch gather(const Batch& batch);
+
+  InTraining options_;
+  BatchWidths widths_;
+  uint64_t seed_;
+  std::vector<float> scores_, gradients_;
+  std::vector<uint32_t> chosen_;  // ascending
+  std::vector<float> factors_;    // by which a chosen row's weight is multiplied
+  std::vector<float> dense_, values_, labels_, weights_;
+  std::vector<int32_t> categorical_, ids_;
+  std::vector<uint64_t> keys_;
+};
+
+}  // namespace sluice

@@ -1,4 +1,5 @@
-# The half of the core that computes: models, training, evaluation, model files. Only compute.cpp sees torch's headers.
+# The half of the core that computes: models, training, evaluation, model files. Only compute.cpp and
+# the files of train/script see torch's headers.
 add_library(sluice_train STATIC
   src/eval/auc.cpp
   src/eval/evaluate.cpp
@@ -18,6 +19,16 @@ add_library(sluice_train STATIC
   src/train/models/mlp_model.cpp
   src/train/optimizer.cpp
   src/train/schedule.cpp
+  src/train/script/archive.cpp
+  src/train/script/check.cpp
+  src/train/script/graph_check.cpp
+  src/train/script/large_stack.cpp
+  src/train/script/operators.cpp
+  src/train/script/pickle_scan.cpp
+  src/train/script/script_module.cpp
+  src/train/script/source_check.cpp
+  src/train/script/source_limits.cpp
+  src/train/script/tick.cpp
   src/train/train.cpp)
 target_include_directories(sluice_train PUBLIC src)
 target_link_libraries(sluice_train PUBLIC sluice_data PRIVATE sluice_torch sluice_json sluice_warnings)

@@ -14,6 +14,7 @@ export const errorCodes = {
   E_NOT_FINITE: 'a feature, weight or label is NaN or infinite',
   E_LABEL_RANGE: 'a label lies outside the classes',
   E_SHAPE: 'tensors do not fit the model',
+  E_SCRIPT: 'a TorchScript model uses something that it may not use',
   E_DIVERGED: 'the loss became NaN or infinite',
   E_MEMORY: 'not enough memory',
   E_TORCH: 'LibTorch reported an error',

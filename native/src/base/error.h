@@ -30,6 +30,7 @@ inline constexpr const char* kCorrupt = "E_CORRUPT";        // stored bytes fail
 inline constexpr const char* kNotFinite = "E_NOT_FINITE";   // a NaN or infinite feature, weight or label
 inline constexpr const char* kLabelRange = "E_LABEL_RANGE"; // a label outside its classes
 inline constexpr const char* kShape = "E_SHAPE";            // tensors that do not fit the model
+inline constexpr const char* kScript = "E_SCRIPT";          // a TorchScript model that uses what it may not use
 inline constexpr const char* kDiverged = "E_DIVERGED";      // the loss became NaN or infinite
 inline constexpr const char* kMemory = "E_MEMORY";          // an allocation failed
 inline constexpr const char* kTorch = "E_TORCH";            // LibTorch reported an error we did not foresee

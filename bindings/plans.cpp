@@ -33,8 +33,9 @@ constexpr std::array<std::pair<const char*, Criterion::Kind>, 5> kCriteria{{{"bc
                                                                            {"mse", Criterion::kMse},
                                                                            {"l1", Criterion::kL1},
                                                                            {"huber", Criterion::kHuber}}};
-enum class ModelKind : uint8_t { kDlrm, kMlp };
-constexpr std::array<std::pair<const char*, ModelKind>, 2> kModels{{{"dlrm", ModelKind::kDlrm}, {"mlp", ModelKind::kMlp}}};
+enum class ModelKind : uint8_t { kDlrm, kMlp, kScript };
+constexpr std::array<std::pair<const char*, ModelKind>, 3> kModels{
+    {{"dlrm", ModelKind::kDlrm}, {"mlp", ModelKind::kMlp}, {"torchscript", ModelKind::kScript}}};
 
 constexpr size_t kMaxFeatures = 10'000;
 constexpr size_t kMaxLayers = 100;
@@ -74,10 +75,21 @@ Features read_features(const Arg& arg) {
   return features;
 }
 
+ScriptSpec read_script(const Arg& arg) {
+  ScriptSpec spec;
+  spec.file = arg.field("file").path_text();
+  spec.dense = arg.field("dense").integer32(0, kMaxFeatures);
+  spec.tables = arg.field("tables").integer32(0, kMaxFeatures);
+  spec.outputs = arg.field("outputs").integer32(1, kMaxWidth);
+  spec.seconds = arg.field("seconds").number(0.001, 1e6);
+  return spec;
+}
+
 ModelSpec read_model(const Arg& arg) {
   switch (arg.field("kind").choice(kModels)) {
     case ModelKind::kDlrm: return read_dlrm(arg);
     case ModelKind::kMlp: return MlpSpec{arg.field("inputs").integer32(1, kMaxFeatures), read_widths(arg.field("layers"))};
+    case ModelKind::kScript: return read_script(arg);
   }
   arg.fail("a known model");
 }

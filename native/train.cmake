@@ -25,6 +25,7 @@ add_library(sluice_train STATIC
   src/train/script/large_stack.cpp
   src/train/script/operators.cpp
   src/train/script/pickle_scan.cpp
+  src/train/script/script_model.cpp
   src/train/script/script_module.cpp
   src/train/script/source_check.cpp
   src/train/script/source_limits.cpp

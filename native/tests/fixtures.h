@@ -11,8 +11,10 @@
 
 namespace sluice::testing {
 
+inline std::string fixture_path(const std::string& name) { return std::string(SLUICE_FIXTURES) + "/" + name; }
+
 inline nlohmann::json fixture(const std::string& name) {
-  std::ifstream file(std::string(SLUICE_FIXTURES) + "/" + name);
+  std::ifstream file(fixture_path(name));
   return nlohmann::json::parse(file);
 }
 

@@ -1,5 +1,7 @@
 // Content hash of a pipeline: equal for pipelines that give equal results, so that a changed one is noticed.
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { SluiceError } from '../errors.js';
 import type { PipelineConfig } from './schema.js';
 
 /** What the hash covers beside the configuration. */
@@ -22,6 +24,18 @@ export function pipelineHash(config: PipelineConfig, policies: HashedPolicies): 
   const data = 'module' in dataset ? { ...dataset, module: true } : dataset;
   const counted = { seed: pipeline.seed, batch: replay.batch, modules: [...modules].sort() };
   return sha256(canonicalJson({ ...rest, dataset: data, model, trigger, selection, ...counted }));
+}
+
+/** Of a file of any size. E_NOT_FOUND, E_IO. */
+export async function sha256File(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    for await (const part of createReadStream(path)) hash.update(part);
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new SluiceError(missing ? 'E_NOT_FOUND' : 'E_IO', missing ? `there is no file ${path}` : `read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  return hash.digest('hex');
 }
 
 export const sha256 = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');

@@ -1,5 +1,6 @@
 // From the ids in a pipeline file to the policies, models and sources themselves: built-in, or a module of the user.
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { SluiceError } from '../errors.js';
 import type { ModelDefinition } from '../models/define.js';
 import { modelDefinition, models } from '../models/registry.js';
@@ -7,7 +8,7 @@ import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
 import { selectionPolicies, selectionPolicy, triggerPolicies, triggerPolicy } from '../policies/registry.js';
 import type { Source } from '../sources/types.js';
 import { modulePath } from './fields.js';
-import { sha256 } from './hash.js';
+import { sha256, sha256File } from './hash.js';
 import { shorten } from './issues.js';
 import { policySchema } from './json-schema.js';
 import { loadModule, type ModuleKind, type UserModule } from './modules.js';
@@ -43,7 +44,10 @@ export async function resolvePolicy<K extends keyof Policies>(
   const checked = await collect(problems, path, given.id, async () => checkOwn(found.policy, own, given));
   if (!checked) return undefined;
   problems.push(...checked.problems.map((problem) => ({ ...problem, path: [section, ...problem.path] })));
-  return checked.problems.length > 0 ? undefined : { ...found, config: checked.value };
+  if (checked.problems.length > 0) return undefined;
+  const named = 'files' in found.policy ? (found.policy.files?.(checked.value) ?? []) : [];
+  const files = await collect(problems, path, given.id, async () => new Map([...found.files, ...(await hashNamed(named, dir))]));
+  return files && { ...found, config: checked.value, files };
 }
 
 /** The schema may come from a user's module: it is not trusted not to throw. */
@@ -79,6 +83,12 @@ async function findPolicy<K extends keyof Policies>(section: K, id: string, dir:
   const loaded = await loadModule(id, dir, section);
   const files = await hashFiles(loaded);
   return { policy: loaded.value as Policies[K], hashId: files.get(loaded.file) ?? id, files };
+}
+
+/** The files that a model's config names. They are hashed as they are read: they may be large. */
+async function hashNamed(paths: string[], dir: string): Promise<Files> {
+  const hash = async (path: string) => [resolve(dir, path), await sha256File(resolve(dir, path))] as const;
+  return new Map(await Promise.all(paths.map(hash)));
 }
 
 async function hashFiles(module: UserModule<ModuleKind>): Promise<Files> {

@@ -10,6 +10,8 @@ export type ModelInputs = {
   tables: number[];
   /** Width of the output: 1 for BCE, else the number of classes. */
   outputs: number;
+  /** Folder of the pipeline file, which paths in the config are relative to. */
+  dir: string;
 };
 
 export type ModelDefinition<C = unknown> = {
@@ -19,6 +21,8 @@ export type ModelDefinition<C = unknown> = {
   summary: string;
   /** Schema of the model's fields beside `id`. */
   config: z.ZodType<C>;
+  /** Files that the config names, relative to the pipeline file: their contents count in the pipeline's hash. */
+  files?(config: C): string[];
   /** The architecture of the core that is trained; its inputs and output must be those asked for. */
   build(config: C, inputs: ModelInputs): Model;
 };

@@ -4,8 +4,9 @@ import { SluiceError } from '../errors.js';
 import type { ModelDefinition } from './define.js';
 import { dlrm } from './dlrm.js';
 import { mlp } from './mlp.js';
+import { torchscript } from './torchscript.js';
 
-export const models: readonly ModelDefinition[] = [dlrm as ModelDefinition, mlp as ModelDefinition];
+export const models: readonly ModelDefinition[] = [dlrm as ModelDefinition, mlp as ModelDefinition, torchscript as ModelDefinition];
 
 /** The built-in model with this id; E_CONFIG lists the ids there are. */
 export function modelDefinition(id: string): ModelDefinition {

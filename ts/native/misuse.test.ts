@@ -126,7 +126,7 @@ const table: [what: string, call: (addon: Loose) => unknown, message: RegExp, co
     /plan\.features\.dense\[0\]\.mean: expected a finite number/,
   ],
   ['a beta of 1', trainingWith((p) => Object.assign(p.denseOptimizer, { beta1: 1 })), /plan\.denseOptimizer\.beta1/],
-  ['a model that is unknown', training({ model: { kind: 'resnet' } }), /plan\.model\.kind: expected "dlrm" or "mlp", got "resnet"/],
+  ['a model that is unknown', training({ model: { kind: 'resnet' } }), /plan\.model\.kind: expected "dlrm", "mlp" or "torchscript", got "resnet"/],
   [
     'more features than the model has',
     trainingWith((p) => p.features.dense.push({ op: 'sin-day', column: 0, mean: 0, scale: 1 })),
@@ -135,7 +135,7 @@ const table: [what: string, call: (addon: Loose) => unknown, message: RegExp, co
   ],
   [
     'a table that is too small',
-    trainingWith((p) => 'tables' in p.model && p.model.tables.splice(1, 1, 8)),
+    trainingWith((p) => p.model.kind === 'dlrm' && p.model.tables.splice(1, 1, 8)),
     /512 buckets, but its embedding table 8 rows/,
     'E_SHAPE',
   ],

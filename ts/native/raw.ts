@@ -26,7 +26,8 @@ export type RawFeatures = {
 };
 export type RawModel =
   | { kind: 'dlrm'; dense: number; tables: number[]; embedding: number; bottom: number[]; top: number[] }
-  | { kind: 'mlp'; inputs: number; layers: number[] };
+  | { kind: 'mlp'; inputs: number; layers: number[] }
+  | { kind: 'torchscript'; file: string; dense: number; tables: number; outputs: number; seconds: number };
 export type RawOptimizer = {
   kind: 'sgd' | 'adagrad' | 'rowwise-adagrad' | 'adam' | 'adamw';
   lr: number;

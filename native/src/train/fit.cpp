@@ -40,6 +40,12 @@ void check_model(const MlpSpec& model, const Features& features, const Criterion
   check_outputs(model.layers.empty() ? 0 : model.layers.back(), criterion);
 }
 
+void check_model(const ScriptSpec& model, const Features& features, const Criterion& criterion) {
+  check_count("dense", features.dense.size(), model.dense);
+  check_count("categorical", features.categorical.size(), model.tables);
+  check_outputs(model.outputs, criterion);
+}
+
 }  // namespace
 
 void check_fit(const ModelSpec& model, const Features& features, const Criterion& criterion) {

@@ -58,6 +58,16 @@ struct MlpSpec {
   std::vector<uint32_t> layers;
 };
 
+/// A TorchScript archive. Its forward takes dense [rows, dense] float32, then categorical [rows, tables] int64, those that
+/// there are, and gives logits [rows, outputs] ([rows] for one output), or logits and embeddings [rows, any].
+struct ScriptSpec {
+  std::string file;
+  uint32_t dense = 0;    // dense features
+  uint32_t tables = 0;   // categorical features
+  uint32_t outputs = 1;
+  double seconds = 60.0; // that one forward pass may take
+};
+
 /// One batch on the host. categorical is [T, rows], table-major; values and ids are the tensor inputs of models that
 /// take one: an image as [rows, height, width, channels], token ids as [rows, length].
 struct Batch {
@@ -142,8 +152,12 @@ std::unique_ptr<Model> make_dlrm(const DlrmSpec& spec, const ModelOptions& optio
 /// Initial weights as those of make_dlrm(). Parameters are named "layers.<i>.weight" and "layers.<i>.bias". E_SHAPE, E_MEMORY.
 std::unique_ptr<Model> make_mlp(const MlpSpec& spec, const ModelOptions& options);
 
+/// A user's model, with the parameters that its archive holds (train/script/check.h says what is refused). Its parameters and
+/// floating-point buffers keep their names. E_SCRIPT, E_CORRUPT, E_NOT_FOUND, E_SHAPE, E_MEMORY.
+std::unique_ptr<Model> make_script_model(const ScriptSpec& spec, const ModelOptions& options);
+
 /// Every architecture has its spec; the variant grows with train/models.
-using ModelSpec = std::variant<DlrmSpec, MlpSpec>;
+using ModelSpec = std::variant<DlrmSpec, MlpSpec, ScriptSpec>;
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const ModelOptions& options);
 
 /// Compute threads of LibTorch and of our kernels, process-wide. 0 keeps the default (cores available).

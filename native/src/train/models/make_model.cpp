@@ -5,6 +5,7 @@ namespace sluice {
 namespace {
 std::unique_ptr<Model> make(const DlrmSpec& spec, const ModelOptions& options) { return make_dlrm(spec, options); }
 std::unique_ptr<Model> make(const MlpSpec& spec, const ModelOptions& options) { return make_mlp(spec, options); }
+std::unique_ptr<Model> make(const ScriptSpec& spec, const ModelOptions& options) { return make_script_model(spec, options); }
 }  // namespace
 
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const ModelOptions& options) {

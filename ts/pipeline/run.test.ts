@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -189,6 +189,28 @@ test('an MLP takes dense features only', () =>
     assert.match(error.message, 'dense features only');
     const result = await run({ ...mlp, ...dense });
     for (const { evaluation } of result.triggers) for (const m of evaluation ?? []) assert.ok((m.auc ?? 0) > 0.6, JSON.stringify(m));
+  }));
+
+test('a TorchScript model trains like a built-in one; its file counts in the hash; a hostile one is refused', () =>
+  inWorkplace(async ({ run, folder, data }) => {
+    const fixtures = new URL('../../native/tests/fixtures/', import.meta.url);
+    cpSync(new URL('script_training.pt', fixtures), join(folder, 'net.pt'));
+    const changes = {
+      'model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }': 'model: { id: torchscript, file: net.pt }',
+      'dense: [{ column: x }], categorical: [{ column: c, buckets: 8 }]':
+        'dense: [{ column: x }, { time: sin-day }, { time: cos-day }], categorical: [{ column: c, buckets: 5 }, { time: weekday }]',
+      'label: { column: y }': 'label: { column: y, classes: 3 }',
+    };
+    const result = await run(changes);
+    for (const { evaluation } of result.triggers) for (const m of evaluation ?? []) assert.ok((m.accuracy ?? 0) > 0.8, JSON.stringify(m));
+    const { tensors } = modelHeader(foldersOf(data).modelFile('tiny', 1));
+    for (const name of ['hidden.weight', 'norm.running_mean', 'tables.0.weight', 'frozen']) assert.ok(tensors.some((t) => t.name === name), name);
+    cpSync(new URL('script/bad_from_file.pt', fixtures), join(folder, 'net.pt'));
+    assert.is((await failure(run(changes))).code, 'E_CHANGED');
+    const refused = await failure(run(changes, { data: join(folder, 'other') }));
+    assert.is(refused.code, 'E_SCRIPT');
+    assert.match(refused.message, 'from_file');
+    assert.match((await failure(run({ ...changes, 'model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }': 'model: { id: torchscript, file: none.pt }' }))).message, 'there is no file');
   }));
 
 test('a training that was cut off goes on from its checkpoint and gives the same model', () =>

@@ -146,7 +146,45 @@ inline void dot_edge(const float* a, const float* b, size_t cols, size_t d, floa
   }
 }
 
+/// The sums of eight vectors, in their order: 21 operations instead of 7 for each.
+inline V sums_of_8(const V* v) {
+  typedef int I __attribute__((vector_size(32)));
+  const auto pairs = [](V a, V b) { return __builtin_shuffle(a, b, I{0, 8, 2, 10, 4, 12, 6, 14}) + __builtin_shuffle(a, b, I{1, 9, 3, 11, 5, 13, 7, 15}); };
+  const auto fours = [](V a, V b) { return __builtin_shuffle(a, b, I{0, 1, 8, 9, 4, 5, 12, 13}) + __builtin_shuffle(a, b, I{2, 3, 10, 11, 6, 7, 14, 15}); };
+  const V low = fours(pairs(v[0], v[1]), pairs(v[2], v[3]));
+  const V high = fours(pairs(v[4], v[5]), pairs(v[6], v[7]));
+  return __builtin_shuffle(low, high, I{0, 1, 2, 3, 8, 9, 10, 11}) + __builtin_shuffle(low, high, I{4, 5, 6, 7, 12, 13, 14, 15});
+}
+
+/// Rows so short (d a multiple of kWidth) that adding up within the vectors would cost more than the products: eight dot
+/// products with one row at once.
+void dot_triangle_short(const float* x, size_t f, size_t d, float* out) {
+  for (size_t i = 1; i < f; ++i) {
+    const float* a = x + i * d;
+    for (size_t j = 0; j < i; j += 8) {
+      V acc[8];
+      #pragma GCC unroll 8
+      for (size_t c = 0; c < 8; ++c) {
+        const float* b = x + (j + c < i ? j + c : i) * d;  // beyond the triangle: any row
+        V sum = load(a) * load(b);
+        for (size_t k = kWidth; k < d; k += kWidth) sum += load(a + k) * load(b + k);
+        acc[c] = sum;
+      }
+      const V sums = sums_of_8(acc);
+      const size_t n = i - j < 8 ? i - j : 8;
+      if (n == 8) {
+        store(out + j, sums);
+      } else {
+        std::memcpy(out + j, &sums, n * sizeof(float));
+      }
+    }
+    out += i;
+  }
+}
+
 void dot_triangle(const float* x, size_t f, size_t d, float* out) {
+  constexpr size_t kShort = 32;
+  if (d <= kShort && d > 0 && d % kWidth == 0) return dot_triangle_short(x, f, d, out);
   float block[kDotRows * kDotCols];
   for (size_t i = 0; i < f; i += kDotRows) {
     const size_t rows = f - i < kDotRows ? f - i : kDotRows;

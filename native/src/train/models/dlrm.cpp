@@ -20,6 +20,7 @@ namespace sluice {
 namespace {
 
 constexpr size_t kSampleGrain = 32;
+constexpr size_t kBytesAhead = 16 << 10;  // half of a first-level cache
 
 void prefetch(const float* data, size_t n) {
   for (size_t i = 0; i < n; i += 16) __builtin_prefetch(data + i);
@@ -62,6 +63,7 @@ class Dlrm final : public Model {
         top_in_((has_dense_ ? width_ : 0) + (vectors_ > 1 ? pairs_ : (has_dense_ ? 0 : width_))),
         z_stride_(padded_stride(top_in_)),
         dense_stride_(padded_stride(width_)),
+        ahead_(std::max<size_t>(1, kBytesAhead / std::max<size_t>(1, vectors_ * width_ * sizeof(float)))),
         rng_(options.seed, 1),
         embeddings_(spec.tables, spec.embedding, options),
         bottom_("bottom", with_input(spec.dense, has_dense_ ? spec.bottom : std::vector<uint32_t>{}), true, options, rng_),
@@ -211,7 +213,7 @@ class Dlrm final : public Model {
       std::vector<float> x(vectors_ * width_);
       for (size_t b = begin; b < end; ++b) {
         float* z = z_.data() + b * z_stride_;
-        gather(batch, b, std::min(b + 1, end - 1), x.data());
+        gather(batch, b, std::min(b + ahead_, end - 1), x.data());
         if (has_dense_ || vectors_ == 1) std::copy_n(x.data(), width_, z);
         if (vectors_ == 1) continue;
         float* products = z + (has_dense_ ? width_ : 0);
@@ -231,7 +233,7 @@ class Dlrm final : public Model {
       for (size_t b = begin; b < end; ++b) {
         const float* dz = z_grad_.data() + b * z_stride_;
         if (vectors_ > 1) {
-          gather(batch, b, std::min(b + 1, end - 1), x.data());
+          gather(batch, b, std::min(b + ahead_, end - 1), x.data());
           k.dot_triangle_grad(dz + (has_dense_ ? width_ : 0), x.data(), vectors_, width_, symmetric.data(), dx.data());
           if (has_dense_) k.axpy(dx.data(), dz, 1.0F, width_);
         } else {
@@ -257,6 +259,7 @@ class Dlrm final : public Model {
   size_t top_in_;
   size_t z_stride_;
   size_t dense_stride_;
+  size_t ahead_;  // samples whose rows are on their way to the cache
   Rng rng_;
   Embeddings embeddings_;
   Mlp bottom_;

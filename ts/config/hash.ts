@@ -33,7 +33,11 @@ export async function sha256File(path: string): Promise<string> {
     for await (const part of createReadStream(path)) hash.update(part);
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new SluiceError(missing ? 'E_NOT_FOUND' : 'E_IO', missing ? `there is no file ${path}` : `read ${path}: ${(error as Error).message}`, { cause: error });
+    throw new SluiceError(
+      missing ? 'E_NOT_FOUND' : 'E_IO',
+      missing ? `there is no file ${path}` : `read ${path}: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
   return hash.digest('hex');
 }

@@ -6,7 +6,7 @@ import type { ModelDefinition } from '../models/define.js';
 import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
 import type { Source } from '../sources/types.js';
 import { crossProblems, resolveDefaults } from './cross-checks.js';
-import { pipelineHash } from './hash.js';
+import { pipelineHash, sha256File } from './hash.js';
 import { ConfigError, type ConfigIssue, showPath } from './issues.js';
 import { pipelineJsonSchema } from './json-schema.js';
 import { type ResolvedPolicy, resolvePolicy, resolveSource } from './resolve.js';
@@ -62,7 +62,18 @@ export async function parsePipeline(text: string, fileName: string, options: Par
     problems.push({ path, anchor: 'value', found: '', expected: message.replace(/^expected /, ''), message });
   }
   if (problems.length > 0 || !shape.value || !model || !trigger || !selection) throw configError(problems, yaml, content, fileName);
-  return loaded({ file: fileName, dir, text: content }, resolveDefaults(shape.value), { model, trigger, selection, source });
+  const { first } = shape.value.training;
+  const start = first === undefined ? undefined : await contentOf(resolve(dir, first));
+  return loaded({ file: fileName, dir, text: content }, resolveDefaults(shape.value), { model, trigger, selection, source, start });
+}
+
+/** Its hash; that of nothing while the file is not there, which the first training tells. */
+async function contentOf(path: string): Promise<string | undefined> {
+  try {
+    return await sha256File(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Reads and parses the pipeline file at `path`. E_NOT_FOUND, E_IO, and the errors of parsePipeline(). */
@@ -82,18 +93,20 @@ type Modules = {
   trigger: ResolvedPolicy<TriggerPolicy>;
   selection: ResolvedPolicy<SelectionPolicy>;
   source: ResolvedSource;
+  /** Hash of the file that the first training starts from. */
+  start: string | undefined;
 };
 type ResolvedSource = Awaited<ReturnType<typeof resolveSource>>;
 
 function loaded(origin: { file: string; dir: string; text: string }, config: PipelineConfig, parts: Modules): LoadedPipeline {
-  const { model, trigger, selection, source } = parts;
+  const { model, trigger, selection, source, start } = parts;
   const files = new Map([...model.files, ...trigger.files, ...selection.files, ...(source?.files ?? [])]);
   const reset = config.selection.reset ?? selection.policy.reset;
   const hash = pipelineHash(config, {
     model: { id: model.hashId, config: model.config },
     trigger: { id: trigger.hashId, config: trigger.config },
     selection: { id: selection.hashId, config: selection.config, reset },
-    modules: [...files.values()],
+    modules: [...files.values(), ...(start === undefined ? [] : [start])],
   });
   const { first } = config.training;
   const training = first === undefined ? config.training : { ...config.training, first: resolve(origin.dir, first) };

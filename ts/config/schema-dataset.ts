@@ -11,6 +11,15 @@ const source = z
       .describe(
         'A file, or a list of files in the order of arrival. Relative to the pipeline file; `npm:<package>/<path>` is a file of an installed package.',
       ),
+    delimiter: z
+      .string()
+      .regex(/^[^"\r\n]$/, { error: 'expected one character, neither a quote nor a line end' })
+      .optional()
+      .describe('Between the fields of a CSV file. Default: the one of comma, semicolon and tab that the header row shows.'),
+  })
+  .refine((source) => source.delimiter === undefined || source.format === 'csv', {
+    error: 'expected none: it belongs to csv',
+    path: ['delimiter'],
   })
   .describe('The files that hold the samples.');
 

@@ -159,7 +159,9 @@ const inTraining = z
     choice: z
       .enum(['sampled', 'greatest'])
       .default('sampled')
-      .describe('sampled: by the score, with losses weighted so that the expected gradient stays; greatest: the highest scores, unweighted.'),
+      .describe(
+        'sampled: by the score, with losses weighted so that the expected gradient stays; greatest: the highest scores, unweighted.',
+      ),
   })
   .describe('In-training selection (batch then sample): every batch is scored, a part of it is trained on.');
 

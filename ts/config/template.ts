@@ -21,6 +21,7 @@ dataset:
     # A path or a list of paths in the order of arrival, relative to this file. npm:<package>/<path> is a file of an
     # installed package (this one: npm install vega-datasets).
     path: npm:vega-datasets/data/flights-3m.parquet
+    # delimiter: ";"            # of csv (default: what the header row shows)
   # module: ./my-source.ts      # instead of source: a module of yours, made with defineSource()
   time:
     column: date

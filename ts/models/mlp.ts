@@ -6,7 +6,11 @@ export const mlp = defineModel({
   id: 'mlp',
   summary: 'Multi-layer perceptron with ReLU over the dense features.',
   config: z.strictObject({
-    hidden: z.array(z.int().min(1).max(65_536)).max(32).default([64, 32]).describe('Widths of the hidden layers. The output layer is added.'),
+    hidden: z
+      .array(z.int().min(1).max(65_536))
+      .max(32)
+      .default([64, 32])
+      .describe('Widths of the hidden layers. The output layer is added.'),
   }),
   build: ({ hidden }, { dense, tables, outputs }) => {
     if (tables.length > 0 || dense === 0) {

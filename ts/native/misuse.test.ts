@@ -126,7 +126,11 @@ const table: [what: string, call: (addon: Loose) => unknown, message: RegExp, co
     /plan\.features\.dense\[0\]\.mean: expected a finite number/,
   ],
   ['a beta of 1', trainingWith((p) => Object.assign(p.denseOptimizer, { beta1: 1 })), /plan\.denseOptimizer\.beta1/],
-  ['a model that is unknown', training({ model: { kind: 'resnet' } }), /plan\.model\.kind: expected "dlrm", "mlp" or "torchscript", got "resnet"/],
+  [
+    'a model that is unknown',
+    training({ model: { kind: 'resnet' } }),
+    /plan\.model\.kind: expected "dlrm", "mlp" or "torchscript", got "resnet"/,
+  ],
   [
     'more features than the model has',
     trainingWith((p) => p.features.dense.push({ op: 'sin-day', column: 0, mean: 0, scale: 1 })),

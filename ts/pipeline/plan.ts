@@ -55,7 +55,12 @@ function featuresOf(config: PipelineConfig['features'], schema: Schema): Feature
 /** The architecture of the model's definition, which may be the user's: E_MODULE when it fails. The core checks what it gives. */
 function modelOf({ model, dir }: LoadedPipeline, features: Features, outputs: number): Model {
   try {
-    return model.policy.build(model.config, { dense: features.dense.length, tables: features.categorical.map((f) => f.buckets), outputs, dir });
+    return model.policy.build(model.config, {
+      dense: features.dense.length,
+      tables: features.categorical.map((f) => f.buckets),
+      outputs,
+      dir,
+    });
   } catch (error) {
     if (error instanceof SluiceError) throw error;
     throw new SluiceError('E_MODULE', `model '${model.policy.id}' failed: ${(error as Error)?.message ?? error}`, { cause: error });

@@ -180,10 +180,29 @@ test('a regression: real labels, RMSE', () =>
     }
   }));
 
+test('a CSV file with a delimiter of its own; what the first training starts from counts in the hash', () =>
+  inWorkplace(
+    async ({ run, data, folder, write }) => {
+      const source = { 'format: csv, path: d.csv': 'format: csv, path: d.csv, delimiter: "|"' };
+      assert.is((await run(source)).triggers.length, weeks);
+      cpSync(foldersOf(data).modelFile('tiny', 0), join(folder, 'start.safetensors'));
+      const started = { ...source, 'lr: 0.02 } }': 'lr: 0.02 }, first: start.safetensors }' };
+      await run(started, { data: join(folder, 'started') });
+      cpSync(foldersOf(data).modelFile('tiny', 1), join(folder, 'start.safetensors'));
+      assert.is((await failure(run(started, { data: join(folder, 'started') }))).code, 'E_CHANGED');
+      write('d.csv', '');
+      assert.is((await failure(run({ 'format: csv, path': 'format: parquet, delimiter: "|", path' }))).code, 'E_CONFIG');
+    },
+    csv().replaceAll(',', '|'),
+  ));
+
 test('an MLP takes dense features only', () =>
   inWorkplace(async ({ run, folder }) => {
     const mlp = { 'model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }': 'model: { id: mlp, hidden: [16, 8] }' };
-    const dense = { 'features: { dense: [{ column: x }], categorical: [{ column: c, buckets: 8 }] }': 'features: { dense: [{ column: x }, { time: sin-day }] }' };
+    const dense = {
+      'features: { dense: [{ column: x }], categorical: [{ column: c, buckets: 8 }] }':
+        'features: { dense: [{ column: x }, { time: sin-day }] }',
+    };
     const error = await failure(run(mlp, { data: join(folder, 'both') }));
     assert.is(error.code, 'E_CONFIG');
     assert.match(error.message, 'dense features only');
@@ -204,13 +223,24 @@ test('a TorchScript model trains like a built-in one; its file counts in the has
     const result = await run(changes);
     for (const { evaluation } of result.triggers) for (const m of evaluation ?? []) assert.ok((m.accuracy ?? 0) > 0.8, JSON.stringify(m));
     const { tensors } = modelHeader(foldersOf(data).modelFile('tiny', 1));
-    for (const name of ['hidden.weight', 'norm.running_mean', 'tables.0.weight', 'frozen']) assert.ok(tensors.some((t) => t.name === name), name);
+    for (const name of ['hidden.weight', 'norm.running_mean', 'tables.0.weight', 'frozen'])
+      assert.ok(
+        tensors.some((t) => t.name === name),
+        name,
+      );
     cpSync(new URL('script/bad_from_file.pt', fixtures), join(folder, 'net.pt'));
     assert.is((await failure(run(changes))).code, 'E_CHANGED');
     const refused = await failure(run(changes, { data: join(folder, 'other') }));
     assert.is(refused.code, 'E_SCRIPT');
     assert.match(refused.message, 'from_file');
-    assert.match((await failure(run({ ...changes, 'model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }': 'model: { id: torchscript, file: none.pt }' }))).message, 'there is no file');
+    assert.match(
+      (
+        await failure(
+          run({ ...changes, 'model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }': 'model: { id: torchscript, file: none.pt }' }),
+        )
+      ).message,
+      'there is no file',
+    );
   }));
 
 test('a training that was cut off goes on from its checkpoint and gives the same model', () =>

@@ -15,4 +15,4 @@ export type DatasetSpec = {
 };
 
 /** Files of a format, as the pipeline names them. `delimiter`: of CSV, one character; default: what the header row shows. */
-export type FileSource = { format: 'parquet' | 'csv'; path: readonly string[]; delimiter?: string };
+export type FileSource = { format: 'parquet' | 'csv'; path: readonly string[]; delimiter?: string | undefined };

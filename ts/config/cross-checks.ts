@@ -21,7 +21,7 @@ export function crossProblems(sections: Partial<PipelineFile>): CrossProblem[] {
   if (dataset && features) problems.push(...featureProblems(features, dataset.columns));
   if (features) problems.push(...emptyProblems(features), ...repeatProblems(features));
   if (dataset && training) problems.push(...criterionProblems(dataset.label, training));
-  if (features && training) problems.push(...optimizerProblems(features, training));
+  if (features && training && sections.model?.id === 'dlrm') problems.push(...optimizerProblems(features, training));
   return problems;
 }
 

@@ -147,6 +147,23 @@ test('binary loss for three classes', async () => {
   assert.equal(await issuesOf(text), ['13:14 training.criterion: expected cross-entropy, because dataset.label has 3 classes']);
 });
 
+const paths = async (text: string) => (await issuesOf(text)).map((issue) => issue.split(' ')[1]);
+
+test('a criterion goes with the kind of label', async () => {
+  const text = (label: string, criterion: string) =>
+    changed('{ column: y }', label).replace('training:', `training:\n  criterion: ${criterion}`);
+  assert.equal(await paths(text('{ column: y, real: true }', 'bce')), ['training.criterion:']);
+  assert.equal(await paths(text('{ column: y }', '{ id: huber, delta: 2 }')), ['training.criterion:']);
+  assert.equal(await paths(text('{ column: y, real: true, classes: 3 }', 'mse')), ['dataset.label:']);
+});
+
+test('one optimizer for all may not change rows of a table that no sample touched', async () => {
+  for (const optimizer of ['id: adamw, lr: 0.1', 'id: sgd, lr: 0.1, momentum: 0.9', 'id: adam, lr: 0.1, weightDecay: 0.1']) {
+    assert.equal(await paths(changed('id: sgd, lr: 0.1', optimizer)), ['training.optimizer:'], optimizer);
+  }
+  assert.equal(await paths(changed('id: sgd, lr: 0.1', 'id: sgd, lr: 0.1, nesterov: true')), ['training.optimizer.nesterov:']);
+});
+
 test('all issues at once, in order of position, also between sections that are right', async () => {
   const text = changed('seed: 7', 'seed: x')
     .replace('lr: 0.1', 'lr: 0')

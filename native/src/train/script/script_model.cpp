@@ -63,7 +63,7 @@ class ScriptModel final : public Model {
 
   double accumulate(const Batch& batch, float share) override {
     const c10::AutoGradMode gradients(true);
-    at::manual_seed(splitmix64(options_.seed ^ splitmix64(passes_++)));  // of dropout
+    at::manual_seed(splitmix64(splitmix64(options_.seed ^ splitmix64(updates_)) + passes_++));  // of dropout
     const at::Tensor logits = run(batch, true).first;
     const at::Tensor values = logits.detach().to(at::kFloat).contiguous();
     const auto n = static_cast<size_t>(values.numel());
@@ -90,6 +90,8 @@ class ScriptModel final : public Model {
       trained.optimizer.step(trained.tensor.mutable_data_ptr<float>(), gradient.const_data_ptr<float>(), lr_factor, gradient_scale);
       trained.tensor.mutable_grad() = at::Tensor();
     }
+    ++updates_;
+    passes_ = 0;
   }
 
   void forward(const Batch& batch, float* logits) override {
@@ -117,7 +119,8 @@ class ScriptModel final : public Model {
   }
 
   void set_updates(uint64_t updates) override {
-    passes_ = updates;
+    updates_ = updates;
+    passes_ = 0;
     for (Trained& trained : trained_) trained.optimizer.set_steps(updates);
   }
 
@@ -213,7 +216,8 @@ class ScriptModel final : public Model {
   std::vector<Trained> trained_;
   uint32_t embedding_width_ = 0;
   double flops_ = 0.0;
-  uint64_t passes_ = 0;
+  uint64_t updates_ = 0;
+  uint64_t passes_ = 0;  // since the last of them
   Buffer<float> gradient_;
 };
 

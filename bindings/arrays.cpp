@@ -61,4 +61,9 @@ Napi::Value to_typed_array(Napi::Env env, std::vector<uint64_t>&& values) { retu
 Napi::Value to_typed_array(Napi::Env env, std::vector<int64_t>&& values) { return typed_array_of(env, std::move(values)); }
 Napi::Value to_typed_array(Napi::Env env, std::vector<float>&& values) { return typed_array_of(env, std::move(values)); }
 
+Napi::Value optional_value(Napi::Env env, const std::optional<double>& value) {
+  if (!value) return env.Null();
+  return Napi::Number::New(env, *value);
+}
+
 }  // namespace sluice::bindings

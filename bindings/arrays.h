@@ -1,7 +1,8 @@
-// Typed arrays made from C++ memory.
+// Values for JavaScript from C++ memory: typed arrays, numbers that may be missing.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "napi_setup.h"
@@ -16,5 +17,8 @@ void check_array_bytes(uint64_t count, size_t width);
 Napi::Value to_typed_array(Napi::Env env, std::vector<uint64_t>&& values);
 Napi::Value to_typed_array(Napi::Env env, std::vector<int64_t>&& values);
 Napi::Value to_typed_array(Napi::Env env, std::vector<float>&& values);
+
+/// A number, or null.
+Napi::Value optional_value(Napi::Env env, const std::optional<double>& value);
 
 }  // namespace sluice::bindings

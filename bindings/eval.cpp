@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "arrays.h"
 #include "describe.h"
 #include "guard.h"
 #include "handles.h"
@@ -15,11 +16,6 @@ namespace sluice::bindings {
 namespace {
 
 constexpr size_t kMaxWindows = 1'000'000;
-
-Napi::Value optional_value(Napi::Env env, const std::optional<double>& value) {
-  if (!value) return env.Null();
-  return Napi::Number::New(env, *value);
-}
 
 EvalPlan read_plan(const Arg& arg) {
   ModelPlan model = read_model_plan(arg);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "arrays.h"
 #include "guard.h"
 #include "handles.h"
 #include "jobs.h"
@@ -121,7 +122,7 @@ Deliver deliver_result(const TrainResult& result) {
     object.Set("steps", static_cast<double>(result.steps));
     object.Set("samples", static_cast<double>(result.samples));
     object.Set("loss", result.loss);
-    object.Set("validationLoss", result.validation_loss ? Napi::Value(Napi::Number::New(env, *result.validation_loss)) : env.Null());
+    object.Set("validationLoss", optional_value(env, result.validation_loss));
     object.Set("resumedAt", static_cast<double>(result.resumed_at));
     object.Set("startSeconds", result.start_seconds);
     object.Set("seconds", result.seconds);

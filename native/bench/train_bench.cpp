@@ -67,9 +67,7 @@ class Bench {
   void export_files() {
     std::ofstream weights(folder_ + "/weights.bin", std::ios::binary);
     for (const NamedTensor& tensor : model_->parameters()) {
-      size_t n = 1;
-      for (int64_t d : tensor.shape) n *= static_cast<size_t>(d);
-      weights.write(reinterpret_cast<const char*>(tensor.data), static_cast<std::streamsize>(n * sizeof(float)));
+      weights.write(reinterpret_cast<const char*>(tensor.data), static_cast<std::streamsize>(tensor.size() * sizeof(float)));
     }
     std::ofstream batches(folder_ + "/batches.bin", std::ios::binary);
     for (const HostBatch& batch : batches_) {

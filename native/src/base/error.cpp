@@ -1,9 +1,17 @@
 #include "base/error.h"
 
+#include <cstdio>
 #include <cerrno>
 #include <cstring>
 
 namespace sluice {
+
+void require(bool ok, const std::string& name, const char* expected, double value) {
+  if (ok) return;
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  throw Error(code::kArgument, name + ": expected " + expected + ", got " + text);
+}
 
 void throw_errno(int error, const std::string& what) {
   const char* code = code::kIo;

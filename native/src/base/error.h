@@ -37,6 +37,9 @@ inline constexpr const char* kTorch = "E_TORCH";            // LibTorch reported
 inline constexpr const char* kInternal = "E_INTERNAL";      // our own mistake
 }  // namespace code
 
+/// Throws E_ARGUMENT "<name>: expected <expected>, got <value>" unless ok.
+void require(bool ok, const std::string& name, const char* expected, double value);
+
 /// Throws E_NO_SPACE, E_READ_ONLY, E_NOT_FOUND or E_IO for an errno value; `what` names operation and path.
 [[noreturn]] void throw_errno(int error, const std::string& what);
 

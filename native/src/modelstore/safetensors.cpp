@@ -26,19 +26,13 @@ const std::map<std::string, uint64_t>& dtype_bytes() {
   return sizes;
 }
 
-uint64_t elements(const std::vector<int64_t>& shape) {
-  uint64_t n = 1;
-  for (int64_t d : shape) n *= static_cast<uint64_t>(d);
-  return n;
-}
-
 std::string header_json(const std::vector<NamedTensor>& tensors, const Metadata& metadata) {
   Json header = Json::object();
   Json& entries = header["__metadata__"] = Json::object();
   for (const auto& [key, value] : metadata) entries[key] = value;
   uint64_t offset = 0;
   for (const NamedTensor& tensor : tensors) {
-    const uint64_t bytes = elements(tensor.shape) * sizeof(float);
+    const uint64_t bytes = tensor.size() * sizeof(float);
     header[tensor.name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + bytes}}};
     offset += bytes;
   }
@@ -96,7 +90,7 @@ void save_safetensors(const std::string& path, const std::vector<NamedTensor>& t
   const uint64_t length = header.size();  // little-endian, as every machine that we build for
   file.write(&length, sizeof length);
   file.write(header.data(), header.size());
-  for (const NamedTensor& tensor : tensors) file.write(tensor.data, elements(tensor.shape) * sizeof(float));
+  for (const NamedTensor& tensor : tensors) file.write(tensor.data, tensor.size() * sizeof(float));
   file.commit();
 }
 

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/least.h"
 #include "base/rng.h"
 #include "select/select.h"
 
@@ -26,14 +27,7 @@ std::vector<uint64_t> sample_by_freshness(uint64_t first, uint64_t end, const in
     const double exponential = -std::log(1.0 - rng.uniform());
     rank[i] = std::log(std::max(exponential, std::numeric_limits<double>::min())) + age * 0.6931471805599453 / half_life;
   }
-  const auto cut = keys.begin() + static_cast<std::ptrdiff_t>(count);
-  std::nth_element(keys.begin(), cut, keys.end(), [&](uint64_t a, uint64_t b) {
-    const double x = rank[a - first];
-    const double y = rank[b - first];
-    return x != y ? x < y : a < b;
-  });
-  keys.erase(cut, keys.end());
-  std::sort(keys.begin(), keys.end());
+  keep_least(keys, count, [&](uint64_t key) { return rank[key - first]; });
   return keys;
 }
 

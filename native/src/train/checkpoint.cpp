@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -39,9 +40,8 @@ double real(const std::map<std::string, std::string>& all, const char* name) { r
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, const std::string& plan, Model& model, const std::vector<std::vector<float>>& best, const LoopState& s) {
-  auto views = best;
-  save_safetensors(path, tensors_of(model, views),
+void save_checkpoint(const std::string& path, const std::string& plan, Model& model, std::vector<std::vector<float>>& best, const LoopState& s) {
+  save_safetensors(path, tensors_of(model, best),
                    {{"plan", plan},
                     {"updates", std::to_string(s.updates)},
                     {"batches", std::to_string(s.batches)},
@@ -75,7 +75,8 @@ std::optional<LoopState> load_checkpoint(const std::string& path, const std::str
   } catch (const std::out_of_range&) {  // a field is missing
     return std::nullopt;
   } catch (const Error& error) {
-    if (error.code() == code::kCorrupt || error.code() == code::kShape) return std::nullopt;
+    const std::string_view found = error.code();
+    if (found == code::kCorrupt || found == code::kShape) return std::nullopt;
     throw;
   }
 }

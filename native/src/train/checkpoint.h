@@ -23,7 +23,7 @@ struct LoopState {
 
 /// Writes the model, its optimizer state, `best` (the best parameters so far, empty without early stopping) and the loop's
 /// state, atomically and durably. `plan` tells which training it belongs to.
-void save_checkpoint(const std::string& path, const std::string& plan, Model& model, const std::vector<std::vector<float>>& best, const LoopState& state);
+void save_checkpoint(const std::string& path, const std::string& plan, Model& model, std::vector<std::vector<float>>& best, const LoopState& state);
 
 /// The state of the checkpoint at `path`, after its tensors have been loaded into the model and `best`; empty when there is
 /// none, when it is damaged, or when it belongs to another plan: the training then begins anew.

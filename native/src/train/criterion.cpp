@@ -90,13 +90,9 @@ double blocks_loss(const Criterion& criterion, const float* logits, size_t rows,
 }  // namespace
 
 void check_criterion(const Criterion& criterion) {
-  if (!(criterion.label_smoothing >= 0.0F && criterion.label_smoothing <= 1.0F)) {
-    throw Error(code::kArgument, "label smoothing: expected 0 to 1, got " + std::to_string(criterion.label_smoothing));
-  }
+  require(criterion.label_smoothing >= 0.0F && criterion.label_smoothing <= 1.0F, "label smoothing", "0 to 1", criterion.label_smoothing);
   if (criterion.label_smoothing != 0.0F && criterion.kind != Criterion::kCrossEntropy) throw Error(code::kArgument, "label smoothing belongs to cross-entropy");
-  if (!(criterion.delta > 0.0F && std::isfinite(criterion.delta))) {
-    throw Error(code::kArgument, "delta of the Huber loss: expected a number above 0, got " + std::to_string(criterion.delta));
-  }
+  require(criterion.delta > 0.0F && std::isfinite(criterion.delta), "delta of the Huber loss", "a number above 0", criterion.delta);
 }
 
 void check_label(const Criterion& criterion, float label, uint64_t key, size_t outputs) {

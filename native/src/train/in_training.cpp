@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <string>
 
 #include "base/error.h"
+#include "base/least.h"
 #include "base/rng.h"
 
 namespace sluice {
@@ -26,9 +26,7 @@ const T* gather_rows(const T* from, const std::vector<uint32_t>& rows, size_t wi
 }  // namespace
 
 void check_in_training(const InTraining& options) {
-  if (!(options.keep > 0.0F && options.keep <= 1.0F)) {
-    throw Error(code::kArgument, "in-training selection: the share to keep: expected above 0 up to 1, got " + std::to_string(options.keep));
-  }
+  require(options.keep > 0.0F && options.keep <= 1.0F, "in-training selection: the share to keep", "above 0 up to 1", options.keep);
 }
 
 Batch BatchSelector::select(Model& model, const Batch& batch, uint64_t number) {
@@ -59,22 +57,17 @@ void BatchSelector::score(Model& model, const Batch& batch) {
   }
 }
 
-/// Sampling without replacement by keys u^(1/w), whose greatest are taken (Efraimidis and Spirakis, 2006), as log(u) / w.
+/// Sampling without replacement by keys u^(1/w), whose greatest are taken (Efraimidis and Spirakis, 2006): -log(u) / w is least.
 void BatchSelector::choose(size_t rows, size_t count, uint64_t number) {
   const bool sampled = options_.choice == BatchChoice::kSampled || options_.score == BatchScore::kUniform;
   std::vector<double> share(rows);
   for (size_t r = 0; r < rows; ++r) share[r] = std::isfinite(scores_[r]) ? std::max(1e-12, static_cast<double>(scores_[r])) : 1e30;
-  std::vector<double> key = share;
-  if (sampled) {
-    Rng rng(seed_, kStream + number);
-    for (size_t r = 0; r < rows; ++r) key[r] = std::log(1.0 - rng.uniform()) / share[r];
-  }
+  Rng rng(seed_, kStream + number);
+  std::vector<double> rank(rows);
+  for (size_t r = 0; r < rows; ++r) rank[r] = sampled ? -std::log(1.0 - rng.uniform()) / share[r] : -share[r];
   chosen_.resize(rows);
   std::iota(chosen_.begin(), chosen_.end(), 0U);
-  const auto before = [&](uint32_t a, uint32_t b) { return key[a] != key[b] ? key[a] > key[b] : a < b; };
-  std::nth_element(chosen_.begin(), chosen_.begin() + static_cast<std::ptrdiff_t>(count - 1), chosen_.end(), before);
-  chosen_.resize(count);
-  std::sort(chosen_.begin(), chosen_.end());
+  keep_least(chosen_, count, [&](uint32_t row) { return rank[row]; });
   const double mean = std::accumulate(share.begin(), share.end(), 0.0) / static_cast<double>(rows);
   factors_.assign(count, 1.0F);
   if (!sampled) return;

@@ -86,6 +86,11 @@ struct NamedTensor {
   std::string name;
   std::vector<int64_t> shape;
   float* data = nullptr;
+  size_t size() const {
+    size_t n = 1;
+    for (const int64_t d : shape) n *= static_cast<size_t>(d);
+    return n;
+  }
 };
 
 /// What a pass can tell of each sample; null: not asked for.

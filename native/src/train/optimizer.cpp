@@ -38,16 +38,13 @@ const Optimizer& optimizer_of(const ModelOptions& options, const std::string& na
 
 void check_optimizer(const Optimizer& o, const std::string& where) {
   const auto fail = [&](const std::string& what) { throw Error(code::kArgument, where + ": " + what); };
-  const auto number = [&](const char* name, float value, bool ok, const char* expected) {
-    if (!ok) fail(std::string(name) + ": expected " + expected + ", got " + std::to_string(value));
-  };
-  number("lr", o.lr, o.lr >= 0.0F && std::isfinite(o.lr), "a number from 0");
-  number("eps", o.eps, o.eps >= 0.0F && std::isfinite(o.eps), "a number from 0");
-  number("weight decay", o.weight_decay, o.weight_decay >= 0.0F && std::isfinite(o.weight_decay), "a number from 0");
-  number("momentum", o.momentum, o.momentum >= 0.0F && std::isfinite(o.momentum), "a number from 0");
-  number("dampening", o.dampening, std::isfinite(o.dampening), "a number");
-  number("beta1", o.beta1, o.beta1 >= 0.0F && o.beta1 < 1.0F, "0 to below 1");
-  number("beta2", o.beta2, o.beta2 >= 0.0F && o.beta2 < 1.0F, "0 to below 1");
+  require(o.lr >= 0.0F && std::isfinite(o.lr), where + ": lr", "a number from 0", o.lr);
+  require(o.eps >= 0.0F && std::isfinite(o.eps), where + ": eps", "a number from 0", o.eps);
+  require(o.weight_decay >= 0.0F && std::isfinite(o.weight_decay), where + ": weight decay", "a number from 0", o.weight_decay);
+  require(o.momentum >= 0.0F && std::isfinite(o.momentum), where + ": momentum", "a number from 0", o.momentum);
+  require(std::isfinite(o.dampening), where + ": dampening", "a number", o.dampening);
+  require(o.beta1 >= 0.0F && o.beta1 < 1.0F, where + ": beta1", "0 to below 1", o.beta1);
+  require(o.beta2 >= 0.0F && o.beta2 < 1.0F, where + ": beta2", "0 to below 1", o.beta2);
   if (o.kind != OptimizerKind::kSgd && (o.momentum != 0.0F || o.nesterov)) fail("momentum belongs to sgd");
   if (o.nesterov && (o.momentum == 0.0F || o.dampening != 0.0F)) fail("nesterov needs a momentum and no dampening");
 }

@@ -27,17 +27,14 @@ double one_cycle(const Schedule& s, double t, double total) {
 }  // namespace
 
 void check_schedule(const Schedule& s) {
-  const auto check = [](bool ok, const char* name, float value, const char* expected) {
-    if (!ok) throw Error(code::kArgument, std::string("schedule: ") + name + ": expected " + expected + ", got " + std::to_string(value));
-  };
-  check(s.every > 0, "every", 0.0F, "at least 1");
-  check(s.warmup_from >= 0.0F && s.warmup_from <= 1.0F, "warm-up from", s.warmup_from, "0 to 1");
-  check(s.gamma > 0.0F && s.gamma <= 1.0F, "gamma", s.gamma, "above 0 up to 1");
-  check(s.end >= 0.0F && s.end <= 1.0F, "end", s.end, "0 to 1");
-  check(s.power > 0.0F && std::isfinite(s.power), "power", s.power, "above 0");
-  check(s.rise > 0.0F && s.rise < 1.0F, "rise", s.rise, "between 0 and 1");
-  check(s.initial_division >= 1.0F && std::isfinite(s.initial_division), "initial division", s.initial_division, "at least 1");
-  check(s.final_division >= 1.0F && std::isfinite(s.final_division), "final division", s.final_division, "at least 1");
+  require(s.every > 0, "schedule: every", "at least 1", 0);
+  require(s.warmup_from >= 0.0F && s.warmup_from <= 1.0F, "schedule: warm-up from", "0 to 1", s.warmup_from);
+  require(s.gamma > 0.0F && s.gamma <= 1.0F, "schedule: gamma", "above 0 up to 1", s.gamma);
+  require(s.end >= 0.0F && s.end <= 1.0F, "schedule: end", "0 to 1", s.end);
+  require(s.power > 0.0F && std::isfinite(s.power), "schedule: power", "above 0", s.power);
+  require(s.rise > 0.0F && s.rise < 1.0F, "schedule: rise", "between 0 and 1", s.rise);
+  require(s.initial_division >= 1.0F && std::isfinite(s.initial_division), "schedule: initial division", "at least 1", s.initial_division);
+  require(s.final_division >= 1.0F && std::isfinite(s.final_division), "schedule: final division", "at least 1", s.final_division);
   if (s.kind == ScheduleKind::kOneCycle && s.warmup > 0) throw Error(code::kArgument, "schedule: one-cycle has its own warm-up");
 }
 

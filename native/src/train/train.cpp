@@ -27,14 +27,11 @@ constexpr size_t kNamedKeys = 5;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 void check_plan(const TrainPlan& plan) {
-  const auto check = [](bool ok, const char* name, const char* expected, double value) {
-    if (!ok) throw Error(code::kArgument, std::string(name) + ": expected " + expected + ", got " + std::to_string(value));
-  };
-  check(plan.batch_size > 0, "batch size", "at least 1", 0);
-  check(plan.epochs > 0, "epochs", "at least 1", 0);
-  check(plan.accumulate > 0, "accumulate", "at least 1", 0);
-  check(plan.clip_norm >= 0.0F && std::isfinite(plan.clip_norm), "clip norm", "a number from 0", plan.clip_norm);
-  check(plan.early_stop.held_out >= 0.0F && plan.early_stop.held_out < 1.0F, "held out", "0 to below 1", plan.early_stop.held_out);
+  require(plan.batch_size > 0, "batch size", "at least 1", 0);
+  require(plan.epochs > 0, "epochs", "at least 1", 0);
+  require(plan.accumulate > 0, "accumulate", "at least 1", 0);
+  require(plan.clip_norm >= 0.0F && std::isfinite(plan.clip_norm), "clip norm", "a number from 0", plan.clip_norm);
+  require(plan.early_stop.held_out >= 0.0F && plan.early_stop.held_out < 1.0F, "held out", "0 to below 1", plan.early_stop.held_out);
   check_schedule(plan.schedule);
   check_criterion(plan.options.criterion);
   check_in_training(plan.in_training);
@@ -99,19 +96,13 @@ class Training {
 
   void resume() {
     if (early_stopping()) {
-      for (const NamedTensor& tensor : model_->parameters()) best_.emplace_back(elements(tensor), 0.0F);
+      for (const NamedTensor& tensor : model_->parameters()) best_.emplace_back(tensor.size(), 0.0F);
     }
     if (plan_.checkpoints.path.empty()) return;
     if (const auto state = load_checkpoint(plan_.checkpoints.path, identity_, *model_, best_)) {
       state_ = *state;
       result_.resumed_at = state_.updates;
     }
-  }
-
-  static size_t elements(const NamedTensor& tensor) {
-    size_t n = 1;
-    for (const int64_t d : tensor.shape) n *= static_cast<size_t>(d);
-    return n;
   }
 
   void begin() {

@@ -46,10 +46,8 @@ TEST_F(MlpModelTest, AStepGoesDownTheGradient) {
   EXPECT_EQ(parameters[2].shape, (std::vector<int64_t>{3, 4}));
   std::vector<std::vector<double>> expected;
   for (const NamedTensor& tensor : parameters) {
-    size_t n = 1;
-    for (const int64_t d : tensor.shape) n *= static_cast<size_t>(d);
     expected.emplace_back();
-    for (size_t i = 0; i < n; ++i) {
+    for (size_t i = 0; i < tensor.size(); ++i) {
       const float before = tensor.data[i];
       constexpr float kDelta = 2e-3F;
       tensor.data[i] = before + kDelta;

@@ -10,10 +10,9 @@
 
 #include "base/error.h"
 #include "train/compute.h"
-#include "train/criterion.h"
 #include "train/kernels.h"
 #include "train/models/embedding.h"
-#include "train/models/mlp.h"
+#include "train/models/mlp_headed.h"
 
 namespace sluice {
 
@@ -50,11 +49,10 @@ void check(const DlrmSpec& spec) {
   }
 }
 
-class Dlrm final : public Model {
+class Dlrm final : public MlpHeaded {
  public:
   Dlrm(const DlrmSpec& spec, const ModelOptions& options)
-      : options_(options),
-        bf16_(options.precision == Precision::kBf16),
+      : MlpHeaded(options),
         width_(spec.embedding),
         has_dense_(spec.dense > 0),
         dense_width_(spec.dense),
@@ -71,7 +69,7 @@ class Dlrm final : public Model {
 
   double step(const Batch& batch, float lr_factor) override {
     const double loss = forward_and_loss(batch, 1.0F);
-    top_.step(logits_grad_.data(), outputs(), z_grad_.data(), z_stride_, lr_factor);
+    top_.step(logits_grad(), outputs(), z_grad_.data(), z_stride_, lr_factor);
     embeddings_.begin(batch.categorical, batch.rows, Embeddings::Mode::kUpdate, lr_factor);
     interaction_grad(batch);
     embeddings_.update(lr_factor, 1.0F);
@@ -81,7 +79,7 @@ class Dlrm final : public Model {
 
   double accumulate(const Batch& batch, float share) override {
     const double loss = forward_and_loss(batch, share);
-    top_.accumulate(logits_grad_.data(), outputs(), z_grad_.data(), z_stride_);
+    top_.accumulate(logits_grad(), outputs(), z_grad_.data(), z_stride_);
     embeddings_.begin(batch.categorical, batch.rows, Embeddings::Mode::kKeep);
     interaction_grad(batch);
     if (has_dense_) bottom_.accumulate(dense_grad_.data(), dense_stride_, nullptr, 0);
@@ -98,19 +96,6 @@ class Dlrm final : public Model {
     bottom_.update(lr_factor, gradient_scale);
   }
 
-  void forward(const Batch& batch, float* logits) override {
-    run_forward(batch);
-    std::copy_n(logits_.data(), batch.rows * outputs(), logits);
-  }
-
-  void score(const Batch& batch, const Scores& scores) override {
-    run_forward(batch);
-    score_logits(options_.criterion, logits_.data(), batch, outputs(), scores);
-    if (scores.embeddings != nullptr) top_.copy_last_input(scores.embeddings);
-  }
-
-  uint32_t outputs() const override { return top_.outputs(); }
-  uint32_t embedding_width() const override { return top_.last_width(); }
   double flops_per_row() const override { return bottom_.flops_per_row() + top_.flops_per_row() + 2.0 * static_cast<double>(pairs_ * width_); }
 
   std::vector<NamedTensor> parameters() override {
@@ -143,12 +128,10 @@ class Dlrm final : public Model {
   void reserve(size_t rows) {
     if (rows <= capacity_) return;
     z_ = Buffer<float>(rows * z_stride_, "interaction outputs");
-    logits_ = Buffer<float>(rows * outputs(), "logits");
     if (has_dense_) dense_out_ = Buffer<float>(rows * dense_stride_, "bottom MLP outputs");
-    if (bf16_ && has_dense_) dense_in_ = Buffer<float>(rows * dense_width_, "dense inputs");
+    if (bf16() && has_dense_) dense_in_ = Buffer<float>(rows * dense_width_, "dense inputs");
     if (options_.train) {
       z_grad_ = Buffer<float>(rows * z_stride_, "interaction gradients");
-      logits_grad_ = Buffer<float>(rows * outputs(), "logit gradients");
       if (has_dense_) dense_grad_ = Buffer<float>(rows * dense_stride_, "bottom MLP gradients");
     }
     capacity_ = rows;
@@ -166,25 +149,21 @@ class Dlrm final : public Model {
     }
   }
 
-  /// Runs forward; the gradient of share * loss at the logits lies in logits_grad afterwards.
-  double forward_and_loss(const Batch& batch, float share) {
-    run_forward(batch);
-    return criterion_loss(options_.criterion, logits_.data(), batch.rows, outputs(), batch.labels, batch.weights, nullptr, logits_grad_.data(), share);
-  }
+  const Mlp& head() const override { return top_; }
 
-  void run_forward(const Batch& batch) {
+  void run_forward(const Batch& batch) override {
     check_indices(batch);
     reserve(batch.rows);
     if (has_dense_) {
       const float* dense = batch.dense;
-      if (bf16_) {
+      if (bf16()) {
         kernels().round_bf16(dense_in_.data(), dense, batch.rows * dense_width_);
         dense = dense_in_.data();
       }
       bottom_.forward(dense, dense_width_, batch.rows, dense_out_.data(), dense_stride_);
     }
     interaction(batch);
-    top_.forward(z_.data(), z_stride_, batch.rows, logits_.data(), outputs());
+    top_.forward(z_.data(), z_stride_, batch.rows, logits(), outputs());
   }
 
   /// The vectors of sample b into x [vectors, width]: the bottom MLP's output, then its row of each table. The rows of
@@ -198,7 +177,7 @@ class Dlrm final : public Model {
       const int32_t* index = batch.categorical + t * batch.rows;
       prefetch(embeddings_.row(t, index[next]), width_);
       const float* source = embeddings_.row(t, index[b]);
-      if (bf16_) {
+      if (bf16()) {
         kernels().round_bf16(x, source, width_);
       } else {
         std::copy_n(source, width_, x);
@@ -218,7 +197,7 @@ class Dlrm final : public Model {
         if (vectors_ == 1) continue;
         float* products = z + (has_dense_ ? width_ : 0);
         k.dot_triangle(x.data(), vectors_, width_, products);
-        if (bf16_) k.round_bf16(products, products, pairs_);
+        if (bf16()) k.round_bf16(products, products, pairs_);
       }
     });
   }
@@ -249,8 +228,6 @@ class Dlrm final : public Model {
     });
   }
 
-  ModelOptions options_;
-  bool bf16_;
   size_t width_;
   bool has_dense_;
   size_t dense_width_;
@@ -265,7 +242,7 @@ class Dlrm final : public Model {
   Mlp bottom_;
   Mlp top_;
   size_t capacity_ = 0;
-  Buffer<float> z_, z_grad_, dense_in_, dense_out_, dense_grad_, logits_, logits_grad_;
+  Buffer<float> z_, z_grad_, dense_in_, dense_out_, dense_grad_;
 };
 
 }  // namespace

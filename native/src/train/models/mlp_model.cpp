@@ -1,13 +1,11 @@
 // A multi-layer perceptron over the dense features, with ReLU between its layers.
-#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
-#include "train/criterion.h"
 #include "train/kernels.h"
-#include "train/models/mlp.h"
+#include "train/models/mlp_headed.h"
 
 namespace sluice {
 
@@ -28,36 +26,24 @@ std::vector<uint32_t> sizes_of(const MlpSpec& spec) {
   return sizes;
 }
 
-class MlpModel final : public Model {
+class MlpModel final : public MlpHeaded {
  public:
   MlpModel(const MlpSpec& spec, const ModelOptions& options)
-      : options_(options), inputs_(spec.inputs), rng_(options.seed, 1), layers_("layers", sizes_of(spec), false, options, rng_) {}
+      : MlpHeaded(options), inputs_(spec.inputs), rng_(options.seed, 1), layers_("layers", sizes_of(spec), false, options, rng_) {}
 
   double step(const Batch& batch, float lr_factor) override {
     const double loss = forward_and_loss(batch, 1.0F);
-    layers_.step(logits_grad_.data(), outputs(), nullptr, 0, lr_factor);
+    layers_.step(logits_grad(), outputs(), nullptr, 0, lr_factor);
     return loss;
   }
   double accumulate(const Batch& batch, float share) override {
     const double loss = forward_and_loss(batch, share);
-    layers_.accumulate(logits_grad_.data(), outputs(), nullptr, 0);
+    layers_.accumulate(logits_grad(), outputs(), nullptr, 0);
     return loss;
   }
   double gradient_norm() override { return std::sqrt(layers_.squared_gradient_norm()); }
   void update(float lr_factor, float gradient_scale) override { layers_.update(lr_factor, gradient_scale); }
 
-  void forward(const Batch& batch, float* logits) override {
-    run_forward(batch);
-    std::copy_n(logits_.data(), batch.rows * outputs(), logits);
-  }
-  void score(const Batch& batch, const Scores& scores) override {
-    run_forward(batch);
-    score_logits(options_.criterion, logits_.data(), batch, outputs(), scores);
-    if (scores.embeddings != nullptr) layers_.copy_last_input(scores.embeddings);
-  }
-
-  uint32_t outputs() const override { return layers_.outputs(); }
-  uint32_t embedding_width() const override { return layers_.last_width(); }
   double flops_per_row() const override { return layers_.flops_per_row(); }
   std::vector<NamedTensor> parameters() override { return layers_.parameters(); }
   std::vector<NamedTensor> optimizer_state() override {
@@ -69,34 +55,22 @@ class MlpModel final : public Model {
   void parameters_changed() override { layers_.refresh(); }
 
  private:
-  void run_forward(const Batch& batch) {
-    if (batch.rows > capacity_) {
-      logits_ = Buffer<float>(batch.rows * outputs(), "logits");
-      if (options_.train) logits_grad_ = Buffer<float>(batch.rows * outputs(), "logit gradients");
-      if (bf16()) rounded_ = Buffer<float>(batch.rows * inputs_, "inputs");
-      capacity_ = batch.rows;
-    }
+  const Mlp& head() const override { return layers_; }
+
+  void run_forward(const Batch& batch) override {
     const float* inputs = batch.dense;
     if (bf16()) {
+      if (batch.rows * inputs_ > rounded_.size()) rounded_ = Buffer<float>(batch.rows * inputs_, "inputs");
       kernels().round_bf16(rounded_.data(), inputs, batch.rows * inputs_);
       inputs = rounded_.data();
     }
-    layers_.forward(inputs, inputs_, batch.rows, logits_.data(), outputs());
+    layers_.forward(inputs, inputs_, batch.rows, logits(), outputs());
   }
 
-  double forward_and_loss(const Batch& batch, float share) {
-    run_forward(batch);
-    return criterion_loss(options_.criterion, logits_.data(), batch.rows, outputs(), batch.labels, batch.weights, nullptr, logits_grad_.data(), share);
-  }
-
-  bool bf16() const { return options_.precision == Precision::kBf16; }
-
-  ModelOptions options_;
   size_t inputs_;
   Rng rng_;
   Mlp layers_;
-  size_t capacity_ = 0;
-  Buffer<float> logits_, logits_grad_, rounded_;
+  Buffer<float> rounded_;
 };
 
 }  // namespace

@@ -33,13 +33,23 @@ constexpr std::array<std::pair<const char*, Criterion::Kind>, 5> kCriteria{{{"bc
                                                                            {"mse", Criterion::kMse},
                                                                            {"l1", Criterion::kL1},
                                                                            {"huber", Criterion::kHuber}}};
-enum class ModelKind : uint8_t { kDlrm, kMlp, kScript };
-constexpr std::array<std::pair<const char*, ModelKind>, 3> kModels{
-    {{"dlrm", ModelKind::kDlrm}, {"mlp", ModelKind::kMlp}, {"torchscript", ModelKind::kScript}}};
+constexpr std::array<std::pair<const char*, Crop>, 4> kCrops{
+    {{"none", Crop::kNone}, {"center", Crop::kCenter}, {"random", Crop::kRandom}, {"random-resized", Crop::kRandomResized}}};
+enum class ModelKind : uint8_t { kDlrm, kMlp, kResNet, kCnn, kTransformer, kScript };
+constexpr std::array<std::pair<const char*, ModelKind>, 6> kModels{{{"dlrm", ModelKind::kDlrm},
+                                                                    {"mlp", ModelKind::kMlp},
+                                                                    {"resnet", ModelKind::kResNet},
+                                                                    {"cnn", ModelKind::kCnn},
+                                                                    {"transformer", ModelKind::kTransformer},
+                                                                    {"torchscript", ModelKind::kScript}}};
+constexpr std::array<std::pair<const char*, TransformerSpec::Kind>, 2> kTransformers{
+    {{"distilbert", TransformerSpec::kDistilBert}, {"bert", TransformerSpec::kBert}}};
 
 constexpr size_t kMaxFeatures = 10'000;
 constexpr size_t kMaxLayers = 100;
 constexpr uint32_t kMaxWidth = 65'536;
+constexpr uint32_t kMaxSide = 65'536;
+constexpr size_t kMaxRank = 8;
 constexpr uint32_t kMaxColumn = 10'000;
 /// Table indices are int32.
 constexpr uint32_t kMaxRows = std::numeric_limits<int32_t>::max();
@@ -60,6 +70,19 @@ DlrmSpec read_dlrm(const Arg& arg) {
   return spec;
 }
 
+TensorFeature read_tensor(const Arg& arg) {
+  TensorFeature tensor;
+  tensor.column = arg.field("column").integer32(0, kMaxColumn);
+  tensor.crop = arg.field("crop").choice(kCrops);
+  tensor.height = arg.field("height").integer32(0, kMaxSide);
+  tensor.width = arg.field("width").integer32(0, kMaxSide);
+  tensor.pad = arg.field("pad").integer32(0, kMaxSide);
+  tensor.flip = arg.field("flip").boolean();
+  for (const Arg& value : arg.field("mean").elements(kMaxSide)) tensor.mean.push_back(value.real());
+  for (const Arg& value : arg.field("deviation").elements(kMaxSide)) tensor.deviation.push_back(value.real());
+  return tensor;
+}
+
 Features read_features(const Arg& arg) {
   Features features;
   for (const Arg& dense : arg.field("dense").elements(kMaxFeatures)) {
@@ -72,7 +95,39 @@ Features read_features(const Arg& arg) {
                                     categorical.field("other").integer32(0, kMaxColumn),
                                     categorical.field("buckets").integer32(1, kMaxRows)});
   }
+  const Arg tensor = arg.field("tensor");
+  if (!tensor.is_null()) features.tensor = read_tensor(tensor);
+  const Arg tokens = arg.field("tokens");
+  if (!tokens.is_null()) features.tokens = TokensFeature{tokens.field("column").integer32(0, kMaxColumn)};
   return features;
+}
+
+ImageShape read_image(const Arg& arg) {
+  return {arg.field("height").integer32(1, kMaxSide), arg.field("width").integer32(1, kMaxSide), arg.field("channels").integer32(1, kMaxSide)};
+}
+
+ResNetSpec read_resnet(const Arg& arg) {
+  ResNetSpec spec;
+  spec.depth = arg.field("depth").integer32(18, 152);
+  spec.small_stem = arg.field("smallStem").boolean();
+  spec.image = read_image(arg.field("image"));
+  spec.outputs = arg.field("outputs").integer32(1, kMaxWidth);
+  return spec;
+}
+
+TransformerSpec read_transformer(const Arg& arg) {
+  TransformerSpec spec;
+  spec.kind = arg.field("architecture").choice(kTransformers);
+  spec.vocabulary = arg.field("vocabulary").integer32(1, kMaxRows);
+  spec.length = arg.field("length").integer32(1, kMaxWidth);
+  spec.positions = arg.field("positions").integer32(1, kMaxWidth);
+  spec.width = arg.field("width").integer32(1, kMaxWidth);
+  spec.layers = arg.field("layers").integer32(1, kMaxLayers);
+  spec.heads = arg.field("heads").integer32(1, kMaxWidth);
+  spec.hidden = arg.field("hidden").integer32(1, kMaxWidth);
+  spec.dropout = static_cast<float>(arg.field("dropout").number(0, 0.99));
+  spec.outputs = arg.field("outputs").integer32(1, kMaxWidth);
+  return spec;
 }
 
 ScriptSpec read_script(const Arg& arg) {
@@ -80,6 +135,8 @@ ScriptSpec read_script(const Arg& arg) {
   spec.file = arg.field("file").path_text();
   spec.dense = arg.field("dense").integer32(0, kMaxFeatures);
   spec.tables = arg.field("tables").integer32(0, kMaxFeatures);
+  for (const Arg& side : arg.field("values").elements(kMaxRank)) spec.values.push_back(side.integer32(1, kMaxRows));
+  spec.ids = arg.field("ids").integer32(0, kMaxWidth);
   spec.outputs = arg.field("outputs").integer32(1, kMaxWidth);
   spec.seconds = arg.field("seconds").number(0.001, 1e6);
   return spec;
@@ -89,6 +146,9 @@ ModelSpec read_model(const Arg& arg) {
   switch (arg.field("kind").choice(kModels)) {
     case ModelKind::kDlrm: return read_dlrm(arg);
     case ModelKind::kMlp: return MlpSpec{arg.field("inputs").integer32(1, kMaxFeatures), read_widths(arg.field("layers"))};
+    case ModelKind::kResNet: return read_resnet(arg);
+    case ModelKind::kCnn: return CnnSpec{read_image(arg.field("image")), arg.field("outputs").integer32(1, kMaxWidth)};
+    case ModelKind::kTransformer: return read_transformer(arg);
     case ModelKind::kScript: return read_script(arg);
   }
   arg.fail("a known model");

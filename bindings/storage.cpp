@@ -15,12 +15,17 @@ namespace sluice::bindings {
 
 namespace {
 
-constexpr std::array<std::pair<const char*, ColumnType>, 3> kColumnTypes{
-    {{"f32", ColumnType::kF32}, {"i32", ColumnType::kI32}, {"category", ColumnType::kCategory}}};
+constexpr std::array<std::pair<const char*, ColumnType>, 5> kColumnTypes{{{"f32", ColumnType::kF32},
+                                                                          {"i32", ColumnType::kI32},
+                                                                          {"category", ColumnType::kCategory},
+                                                                          {"u8", ColumnType::kU8},
+                                                                          {"bytes", ColumnType::kBytes}}};
 constexpr std::array<std::pair<const char*, LabelKind>, 2> kLabelKinds{
     {{"class", LabelKind::kClass}, {"real", LabelKind::kReal}}};
 
 constexpr size_t kMaxColumns = 10'000;
+constexpr size_t kMaxRank = 8;
+constexpr uint32_t kMaxSide = uint32_t{1} << 30;
 constexpr size_t kMaxNameBytes = 256;
 constexpr size_t kMaxStateEntries = 10'000;
 constexpr size_t kMaxStateKeyBytes = 511;  // LMDB's largest key
@@ -35,8 +40,10 @@ const char* name_of(const std::array<std::pair<const char*, E>, N>& names, E val
 
 Schema read_schema(const Arg& arg) {
   Schema schema;
-  for (const Arg& column : arg.field("columns").elements(kMaxColumns))
+  for (const Arg& column : arg.field("columns").elements(kMaxColumns)) {
     schema.columns.push_back({column.field("name").text(1, kMaxNameBytes), column.field("type").choice(kColumnTypes)});
+    for (const Arg& side : column.field("shape").elements(kMaxRank)) schema.columns.back().shape.push_back(side.integer32(1, kMaxSide));
+  }
   schema.label = arg.field("label").choice(kLabelKinds);
   schema.classes = arg.field("classes").integer32(schema.label == LabelKind::kClass ? 2 : 0, 1'000'000);
   return schema;
@@ -48,6 +55,9 @@ Napi::Object write_schema(Napi::Env env, const Schema& schema) {
     const Napi::Object column = Napi::Object::New(env);
     column.Set("name", schema.columns[i].name);
     column.Set("type", name_of(kColumnTypes, schema.columns[i].type));
+    const Napi::Array shape = Napi::Array::New(env, schema.columns[i].shape.size());
+    for (uint32_t d = 0; d < schema.columns[i].shape.size(); ++d) shape.Set(d, schema.columns[i].shape[d]);
+    column.Set("shape", shape);
     columns.Set(i, column);
   }
   const Napi::Object object = Napi::Object::New(env);

@@ -17,6 +17,7 @@ add_library(sluice_train STATIC
   src/train/models/make_model.cpp
   src/train/models/mlp.cpp
   src/train/models/mlp_model.cpp
+  src/train/models/resnet.cpp
   src/train/optimizer.cpp
   src/train/schedule.cpp
   src/train/script/archive.cpp

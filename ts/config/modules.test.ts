@@ -208,7 +208,7 @@ test('a model may be a module; its fields are checked by its own schema and coun
   await withFiles({ 'wide.ts': model }, async (dir) => {
     const loaded = await parsePipeline(changed('{ id: dlrm }', '{ id: ./wide.ts, width: 7 }'), 'p.yaml', { dir });
     assert.is(loaded.model.policy.id, 'wide');
-    const built = loaded.model.policy.build(loaded.model.config, { dense: 1, tables: [3], outputs: 1, dir });
+    const built = loaded.model.policy.build(loaded.model.config, { dense: 1, tables: [3], values: [], ids: 0, outputs: 1, dir });
     assert.equal('top' in built && built.top, [7, 1]);
     const other = await parsePipeline(changed('{ id: dlrm }', '{ id: ./wide.ts, width: 8 }'), 'p.yaml', { dir });
     assert.is.not(other.hash, loaded.hash);

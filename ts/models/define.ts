@@ -8,6 +8,10 @@ export type ModelInputs = {
   dense: number;
   /** Rows of each categorical feature's table. */
   tables: number[];
+  /** Shape of the tensor feature, an image as [height, width, channels]; [] without one. */
+  values: number[];
+  /** Length of the token ids; 0 without them. */
+  ids: number;
   /** Width of the output: 1 for BCE, else the number of classes. */
   outputs: number;
   /** Folder of the pipeline file, which paths in the config are relative to. */

@@ -14,11 +14,13 @@ export const torchscript = defineModel({
     seconds: z.number().gt(0).max(86_400).default(60).describe('Longest time that one forward pass may take.'),
   }),
   files: ({ file }) => [file],
-  build: ({ file, seconds }, { dense, tables, outputs, dir }) => ({
+  build: ({ file, seconds }, { dense, tables, values, ids, outputs, dir }) => ({
     kind: 'torchscript',
     file: resolve(dir, file),
     dense,
     tables: tables.length,
+    values,
+    ids,
     outputs,
     seconds,
   }),

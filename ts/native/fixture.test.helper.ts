@@ -10,9 +10,9 @@ import type { Batch, EvalPlan, Optimizer, Schema, TrainPlan } from './types.js';
 
 export const schema: Schema = {
   columns: [
-    { name: 'distance', type: 'f32' },
-    { name: 'origin', type: 'category' },
-    { name: 'seats', type: 'i32' },
+    { name: 'distance', type: 'f32', shape: [] },
+    { name: 'origin', type: 'category', shape: [] },
+    { name: 'seats', type: 'i32', shape: [] },
   ],
   label: 'class',
   classes: 2,
@@ -90,6 +90,8 @@ export const modelPlan = {
       { op: 'column', column: 1, other: 0, buckets: 32 },
       { op: 'cross', column: 1, other: 2, buckets: 512 },
     ],
+    tensor: null,
+    tokens: null,
   },
   model: { kind: 'dlrm', dense: 1, tables: [32, 512], embedding: 8, bottom: [16, 8], top: [16, 1] },
   criterion: { kind: 'bce', labelSmoothing: 0, delta: 1 },
@@ -105,6 +107,8 @@ export async function makeTrainPlan(folder: string, dataset: Dataset, changes: P
     trainsetFolder,
     trainset: await freezeTrainset(trainsetFolder, { first: 0, end: size }, size),
     precision: 'fp32',
+    device: 'cpu',
+    deterministic: true,
     denseOptimizer: optimizer,
     embeddingOptimizer: optimizer,
     seed: 1,

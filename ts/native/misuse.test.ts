@@ -53,7 +53,7 @@ const table: [what: string, call: (addon: Loose) => unknown, message: RegExp, co
   [
     'an unknown column type',
     (a) => a.dataset_create(folder, { ...schema, columns: [{ name: 'x', type: 'f64' }] }),
-    /schema\.columns\[0\]\.type: expected "f32", "i32" or "category", got "f64"/,
+    /schema\.columns\[0\]\.type: expected "f32", "i32", "category", "u8" or "bytes", got "f64"/,
   ],
   [
     'columns that are no array',
@@ -119,7 +119,7 @@ const table: [what: string, call: (addon: Loose) => unknown, message: RegExp, co
   ['no plan', (a) => a.train(dataset.handle), /\[train\] plan: expected an object, got undefined/],
   ['a batch size below 1', training({ batchSize: -3 }), /\[train\] plan\.batchSize: expected an integer from 1 to 1000000, got -3/],
   ['a symbol as seed', training({ seed: Symbol('x') }), /plan\.seed: .* got a symbol/],
-  ['an unknown precision', training({ precision: 'fp8' }), /plan\.precision: expected "fp32" or "bf16", got "fp8"/],
+  ['an unknown precision', training({ precision: 'fp8' }), /plan\.precision: expected "fp32", "bf16" or "fp16", got "fp8"/],
   [
     'an infinite mean',
     trainingWith((p) => Object.assign(p.features.dense[0] ?? {}, { mean: 1e300 })),
@@ -128,8 +128,8 @@ const table: [what: string, call: (addon: Loose) => unknown, message: RegExp, co
   ['a beta of 1', trainingWith((p) => Object.assign(p.denseOptimizer, { beta1: 1 })), /plan\.denseOptimizer\.beta1/],
   [
     'a model that is unknown',
-    training({ model: { kind: 'resnet' } }),
-    /plan\.model\.kind: expected "dlrm", "mlp" or "torchscript", got "resnet"/,
+    training({ model: { kind: 'vgg' } }),
+    /plan\.model\.kind: expected "dlrm", "mlp", "resnet", "cnn", "transformer" or "torchscript", got "vgg"/,
   ],
   [
     'more features than the model has',

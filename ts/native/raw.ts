@@ -9,25 +9,56 @@ export type SnapshotHandle = { readonly [tag]: 'snapshot' };
 /** Passed to long calls; stop_request(handle) makes them reject with E_ABORTED. */
 export type StopHandle = { readonly [tag]: 'stop' };
 
-export type RawColumn = { name: string; type: 'f32' | 'i32' | 'category' };
+/** `shape`: of one sample's tensor (f32, i32, u8), row-major, or [capacity] of bytes; [] for a single value. */
+export type RawColumn = { name: string; type: 'f32' | 'i32' | 'category' | 'u8' | 'bytes'; shape: number[] };
 export type RawSchema = { columns: RawColumn[]; label: 'class' | 'real'; classes: number };
 export type RawInfo = { schema: RawSchema; size: number; sorted: boolean; path: string };
 
 export type RawBatch = {
   timestamps: BigInt64Array; // ms
   labels: Float32Array;
-  columns: (Float32Array | Int32Array)[];
+  /** rows * elements values; a bytes column: for each row its length (u32, little-endian) and capacity bytes, filled up to a multiple of 4. */
+  columns: (Float32Array | Int32Array | Uint8Array)[];
   state: Record<string, string>;
 };
 
 export type RawFeatures = {
   dense: { op: 'value' | 'log1p' | 'sin-day' | 'cos-day' | 'sin-year' | 'cos-year'; column: number; mean: number; scale: number }[];
   categorical: { op: 'column' | 'cross' | 'hour' | 'weekday' | 'month'; column: number; other: number; buckets: number }[];
+  tensor: RawTensorFeature | null;
+  tokens: { column: number } | null;
 };
+/** native/src/train/features.h says what each means; height and width 0: as stored. */
+export type RawTensorFeature = {
+  column: number;
+  crop: 'none' | 'center' | 'random' | 'random-resized';
+  height: number;
+  width: number;
+  pad: number;
+  flip: boolean;
+  mean: number[];
+  deviation: number[];
+};
+export type RawImage = { height: number; width: number; channels: number };
 export type RawModel =
   | { kind: 'dlrm'; dense: number; tables: number[]; embedding: number; bottom: number[]; top: number[] }
   | { kind: 'mlp'; inputs: number; layers: number[] }
-  | { kind: 'torchscript'; file: string; dense: number; tables: number; outputs: number; seconds: number };
+  | { kind: 'resnet'; depth: number; smallStem: boolean; image: RawImage; outputs: number }
+  | { kind: 'cnn'; image: RawImage; outputs: number }
+  | {
+      kind: 'transformer';
+      architecture: 'distilbert' | 'bert';
+      vocabulary: number;
+      length: number;
+      positions: number;
+      width: number;
+      layers: number;
+      heads: number;
+      hidden: number;
+      dropout: number;
+      outputs: number;
+    }
+  | { kind: 'torchscript'; file: string; dense: number; tables: number; values: number[]; ids: number; outputs: number; seconds: number };
 export type RawOptimizer = {
   kind: 'sgd' | 'adagrad' | 'rowwise-adagrad' | 'adam' | 'adamw';
   lr: number;
@@ -63,7 +94,9 @@ export type RawTrainPlan = {
   features: RawFeatures;
   model: RawModel;
   criterion: RawCriterion;
-  precision: 'fp32' | 'bf16';
+  precision: 'fp32' | 'bf16' | 'fp16';
+  device: 'cpu' | 'cuda';
+  deterministic: boolean;
   denseOptimizer: RawOptimizer;
   embeddingOptimizer: RawOptimizer;
   /** Exceptions: the first whose pattern (* for any characters) fits a parameter's name counts. */

@@ -22,6 +22,8 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
     model: modelOf(pipeline, features, criterion.kind === 'cross-entropy' ? schema.classes : 1),
     criterion,
     precision: training.precision,
+    device: 'cpu',
+    deterministic: true,
     ...optimizersOf(training),
     groups: training.groups.map((g) => ({ parameters: g.parameters, optimizer: optimizerOf(g.optimizer) })),
     seed: section.seed,
@@ -49,7 +51,7 @@ function featuresOf(config: PipelineConfig['features'], schema: Schema): Feature
     if ('cross' in f) return { op: 'cross', column: column(f.cross[0]), other: column(f.cross[1]), buckets: f.buckets };
     return { op: 'column', column: column(f.column), other: 0, buckets: f.buckets };
   });
-  return { dense, categorical };
+  return { dense, categorical, tensor: null, tokens: null };
 }
 
 /** The architecture of the model's definition, which may be the user's: E_MODULE when it fails. The core checks what it gives. */
@@ -58,6 +60,8 @@ function modelOf({ model, dir }: LoadedPipeline, features: Features, outputs: nu
     return model.policy.build(model.config, {
       dense: features.dense.length,
       tables: features.categorical.map((f) => f.buckets),
+      values: [],
+      ids: 0,
       outputs,
       dir,
     });

@@ -113,8 +113,8 @@ test('the schema follows from the spec', () => {
   const columns = { b: 'category', a: 'f32' } as const;
   const expected = {
     columns: [
-      { name: 'b', type: 'category' },
-      { name: 'a', type: 'f32' },
+      { name: 'b', type: 'category', shape: [] },
+      { name: 'a', type: 'f32', shape: [] },
     ],
     label: 'class',
   };

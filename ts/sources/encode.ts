@@ -24,7 +24,7 @@ export function neededColumns(spec: DatasetSpec): string[] {
 
 /** What the index stores. */
 export function schemaOf(spec: DatasetSpec): Schema {
-  const columns = Object.entries(spec.columns).map(([name, type]) => ({ name, type }));
+  const columns = Object.entries(spec.columns).map(([name, type]) => ({ name, type, shape: [] as number[] }));
   const classes = 'classes' in spec.label ? spec.label.classes : undefined;
   if ('real' in spec.label) return { columns, label: 'real', classes: 2 };
   return { columns, label: 'class', classes: Array.isArray(classes) ? classes.length : (classes ?? 2) };

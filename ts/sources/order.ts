@@ -92,9 +92,11 @@ function* sortedByTime(batches: Encoded[], rows: number, startRow: number): Gene
   }
 }
 
-type Values = BigInt64Array | Float32Array | Int32Array;
+type ColumnArray = Float32Array | Int32Array | Uint8Array;
+type Values = BigInt64Array | ColumnArray;
 
-function sameType(values: Float32Array | Int32Array, rows: number): Float32Array | Int32Array {
+function sameType(values: ColumnArray, rows: number): ColumnArray {
+  if (values instanceof Uint8Array) return new Uint8Array(rows);
   return values instanceof Float32Array ? new Float32Array(rows) : new Int32Array(rows);
 }
 

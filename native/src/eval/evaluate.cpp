@@ -118,7 +118,7 @@ std::vector<Metrics> evaluate(const std::shared_ptr<Snapshot>& data, const EvalP
                               const std::function<void(size_t)>& progress) {
   check_features(plan.features, data->schema());
   check_criterion(plan.criterion);
-  check_fit(plan.model, plan.features, plan.criterion);
+  check_fit(plan.model, plan.features, data->schema(), plan.criterion);
   if (plan.batch_size == 0) throw Error(code::kArgument, "batch size: expected at least 1, got 0");
   for (const Window& window : plan.windows) {
     if (window.first > window.end || window.end > data->size()) {

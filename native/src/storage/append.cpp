@@ -47,6 +47,24 @@ void check_labels(const float* labels, uint64_t rows, const Schema& schema) {
 
 }  // namespace
 
+size_t Column::elements() const {
+  size_t n = 1;
+  for (const uint32_t d : shape) n *= d;
+  return n;
+}
+
+size_t Column::bytes() const {
+  const size_t n = elements();
+  if (type == ColumnType::kBytes) return 4 + (n + 3) / 4 * 4;
+  return type == ColumnType::kU8 ? (n + 3) / 4 * 4 : 4 * n;
+}
+
+size_t Schema::offset(size_t column) const {
+  size_t bytes = 0;
+  for (size_t c = 0; c < column; ++c) bytes += columns[c].bytes();
+  return bytes;
+}
+
 void check_batch(const AppendBatch& batch, const Schema& schema) {
   if (batch.columns.size() != schema.columns.size()) {
     throw Error(code::kArgument, "batch: expected " + std::to_string(schema.columns.size()) + " columns, got " + std::to_string(batch.columns.size()));

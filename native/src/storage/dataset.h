@@ -7,8 +7,8 @@
 //                              (each value followed by a CRC32C of key and value)
 //   <path>/segments/NNNNNNNN.seg  64-byte header, then fixed-width records of kRowsPerSegment keys
 //
-// Keys are dense: the sample with key k is the k-th that was appended. A record holds the schema's columns,
-// 4 bytes each, in order. Bytes of a segment beyond the committed size are leftovers and never read.
+// Keys are dense: the sample with key k is the k-th that was appended. A record holds the schema's columns in order,
+// each filled up to a multiple of 4 bytes. Bytes of a segment beyond the committed size are leftovers and never read.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -23,22 +23,33 @@ namespace sluice {
 inline constexpr uint64_t kChunkRows = 65536;            // samples per index chunk
 inline constexpr uint64_t kRowsPerSegment = 64 * kChunkRows;
 
-enum class ColumnType : uint8_t { kF32, kI32, kCategory };  // a category is a dense code >= 0, kept as i32
+/// A category is a dense code >= 0, kept as i32. kF32, kI32 and kU8 may have a shape: a tensor for each sample, kept
+/// row-major. kBytes has the shape {capacity}: a length (u32) and up to so many bytes.
+enum class ColumnType : uint8_t { kF32, kI32, kCategory, kU8, kBytes };
 enum class LabelKind : uint8_t { kReal, kClass };
 
 struct Column {
   std::string name;
   ColumnType type;
+  std::vector<uint32_t> shape = {};  // of one sample; empty: a single value
+
+  /// Values of one sample; of kBytes its capacity.
+  size_t elements() const;
+  /// Of one sample in a record, a multiple of 4.
+  size_t bytes() const;
 };
 
 struct Schema {
   std::vector<Column> columns;
   LabelKind label = LabelKind::kClass;
   uint32_t classes = 2;  // labels are 0 … classes-1 where label is kClass
-  size_t record_bytes() const { return columns.size() * 4; }
+  /// Where a column begins in a record.
+  size_t offset(size_t column) const;
+  size_t record_bytes() const { return offset(columns.size()); }
 };
 
-/// Rows in column form. Every pointer holds `rows` values: f32 columns float, the others int32_t.
+/// Rows in column form. Every pointer holds rows * elements() values: float, int32_t or uint8_t; of a kBytes column
+/// rows * bytes() bytes, laid out as in a record.
 struct AppendBatch {
   uint64_t rows = 0;
   const int64_t* timestamps = nullptr;  // milliseconds since 1970-01-01 UTC

@@ -121,4 +121,14 @@ void encode_features(const Features& features, const Schema& schema, const int64
   }
 }
 
+InputShape input_shape(const Features& features, const Schema& schema) {
+  InputShape shape{features.dense.size(), features.categorical.size(), {}, 0};
+  if (features.tensor) {
+    shape.values = schema.columns.at(features.tensor->column).shape;
+    if (features.tensor->height > 0 && shape.values.size() == 3) shape.values = {features.tensor->height, features.tensor->width, shape.values[2]};
+  }
+  if (features.tokens) shape.ids = schema.columns.at(features.tokens->column).elements();
+  return shape;
+}
+
 }  // namespace sluice

@@ -6,6 +6,6 @@
 namespace sluice {
 
 /// E_SHAPE where the model takes other inputs than the features give, or the criterion wants another output.
-void check_fit(const ModelSpec& model, const Features& features, const Criterion& criterion);
+void check_fit(const ModelSpec& model, const Features& features, const Schema& schema, const Criterion& criterion);
 
 }  // namespace sluice

@@ -259,7 +259,8 @@ class Training {
 TrainResult train(const std::shared_ptr<Snapshot>& data, const TrainSet& set, const TrainPlan& plan, const StopFlag& stop,
                   const std::function<void(const TrainProgress&)>& progress) {
   check_plan(plan);
-  check_fit(plan.model, plan.features, plan.options.criterion);
+  check_features(plan.features, data->schema());
+  check_fit(plan.model, plan.features, data->schema(), plan.options.criterion);
   stop.check();
   return Training(data, set, plan, stop, progress).run();
 }

@@ -23,7 +23,7 @@ class Scored final : public Model {
     }
   }
   uint32_t outputs() const override { return 2; }
-  double accumulate(const Batch&, float) override { return 0.0; }
+  double accumulate(const Batch&, float, const Scores&) override { return 0.0; }
   double gradient_norm() override { return 0.0; }
   void update(float, float) override {}
   void forward(const Batch&, float*) override {}

@@ -67,8 +67,8 @@ class Dlrm final : public MlpHeaded {
         bottom_("bottom", with_input(spec.dense, has_dense_ ? spec.bottom : std::vector<uint32_t>{}), true, options, rng_),
         top_("top", with_input(top_in_, spec.top), false, options, rng_) {}
 
-  double step(const Batch& batch, float lr_factor) override {
-    const double loss = forward_and_loss(batch, 1.0F);
+  double step(const Batch& batch, float lr_factor, const Scores& record) override {
+    const double loss = forward_and_loss(batch, 1.0F, record);
     top_.step(logits_grad(), outputs(), z_grad_.data(), z_stride_, lr_factor);
     embeddings_.begin(batch.categorical, batch.rows, Embeddings::Mode::kUpdate, lr_factor);
     interaction_grad(batch);
@@ -77,8 +77,8 @@ class Dlrm final : public MlpHeaded {
     return loss;
   }
 
-  double accumulate(const Batch& batch, float share) override {
-    const double loss = forward_and_loss(batch, share);
+  double accumulate(const Batch& batch, float share, const Scores& record) override {
+    const double loss = forward_and_loss(batch, share, record);
     top_.accumulate(logits_grad(), outputs(), z_grad_.data(), z_stride_);
     embeddings_.begin(batch.categorical, batch.rows, Embeddings::Mode::kKeep);
     interaction_grad(batch);

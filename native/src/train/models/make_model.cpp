@@ -5,6 +5,9 @@ namespace sluice {
 namespace {
 std::unique_ptr<Model> make(const DlrmSpec& spec, const ModelOptions& options) { return make_dlrm(spec, options); }
 std::unique_ptr<Model> make(const MlpSpec& spec, const ModelOptions& options) { return make_mlp(spec, options); }
+std::unique_ptr<Model> make(const ResNetSpec& spec, const ModelOptions& options) { return make_resnet(spec, options); }
+std::unique_ptr<Model> make(const CnnSpec& spec, const ModelOptions& options) { return make_cnn(spec, options); }
+std::unique_ptr<Model> make(const TransformerSpec& spec, const ModelOptions& options) { return make_transformer(spec, options); }
 std::unique_ptr<Model> make(const ScriptSpec& spec, const ModelOptions& options) { return make_script_model(spec, options); }
 }  // namespace
 

@@ -16,8 +16,7 @@ class MlpHeaded : public Model {
   }
   void score(const Batch& batch, const Scores& scores) override {
     pass(batch);
-    score_logits(options_.criterion, logits_.data(), batch, outputs(), scores);
-    if (scores.embeddings != nullptr) head().copy_last_input(scores.embeddings);
+    tell(batch, scores);
   }
   uint32_t outputs() const override { return head().outputs(); }
   uint32_t embedding_width() const override { return head().last_width(); }
@@ -30,8 +29,9 @@ class MlpHeaded : public Model {
   virtual void run_forward(const Batch& batch) = 0;
 
   /// The mean loss of a forward pass; the gradient of share * loss at the logits lies in logits_grad() afterwards.
-  double forward_and_loss(const Batch& batch, float share) {
+  double forward_and_loss(const Batch& batch, float share, const Scores& record) {
     pass(batch);
+    tell(batch, record);
     return criterion_loss(options_.criterion, logits_.data(), batch.rows, outputs(), batch.labels, batch.weights, nullptr, logits_grad_.data(), share);
   }
   float* logits() { return logits_.data(); }
@@ -41,6 +41,11 @@ class MlpHeaded : public Model {
   const ModelOptions options_;
 
  private:
+  void tell(const Batch& batch, const Scores& scores) {
+    score_logits(options_.criterion, logits_.data(), batch, outputs(), scores);
+    if (scores.embeddings != nullptr) head().copy_last_input(scores.embeddings);
+  }
+
   void pass(const Batch& batch) {
     const size_t n = batch.rows * outputs();
     if (n > logits_.size()) {

@@ -31,13 +31,13 @@ class MlpModel final : public MlpHeaded {
   MlpModel(const MlpSpec& spec, const ModelOptions& options)
       : MlpHeaded(options), inputs_(spec.inputs), rng_(options.seed, 1), layers_("layers", sizes_of(spec), false, options, rng_) {}
 
-  double step(const Batch& batch, float lr_factor) override {
-    const double loss = forward_and_loss(batch, 1.0F);
+  double step(const Batch& batch, float lr_factor, const Scores& record) override {
+    const double loss = forward_and_loss(batch, 1.0F, record);
     layers_.step(logits_grad(), outputs(), nullptr, 0, lr_factor);
     return loss;
   }
-  double accumulate(const Batch& batch, float share) override {
-    const double loss = forward_and_loss(batch, share);
+  double accumulate(const Batch& batch, float share, const Scores& record) override {
+    const double loss = forward_and_loss(batch, share, record);
     layers_.accumulate(logits_grad(), outputs(), nullptr, 0);
     return loss;
   }

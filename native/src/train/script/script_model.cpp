@@ -61,11 +61,12 @@ class ScriptModel final : public Model {
     check_inputs();
   }
 
-  double accumulate(const Batch& batch, float share) override {
+  double accumulate(const Batch& batch, float share, const Scores& record) override {
     const c10::AutoGradMode gradients(true);
     at::manual_seed(splitmix64(splitmix64(options_.seed ^ splitmix64(updates_)) + passes_++));  // of dropout
     const at::Tensor logits = run(batch, true).first;
     const at::Tensor values = logits.detach().to(at::kFloat).contiguous();
+    score_logits(options_.criterion, values.const_data_ptr<float>(), batch, outputs(), record);
     const auto n = static_cast<size_t>(values.numel());
     if (n > gradient_.size()) gradient_ = Buffer<float>(n, "logit gradients");
     const double loss = criterion_loss(options_.criterion, values.const_data_ptr<float>(), batch.rows, outputs(), batch.labels, batch.weights, nullptr,

@@ -91,6 +91,16 @@ std::vector<std::byte> bytes_of(std::span<const T> values) {
   return {bytes.begin(), bytes.end()};
 }
 
+/// Cells of `rows` samples as AppendBatch takes them; their values are checked when they are appended.
+std::vector<std::byte> read_column(const Arg& values, const Column& column, size_t rows) {
+  switch (column.type) {
+    case ColumnType::kF32: return bytes_of(values.array<float>(rows * column.elements()));
+    case ColumnType::kU8: return bytes_of(values.array<uint8_t>(rows * column.elements()));
+    case ColumnType::kBytes: return bytes_of(values.array<uint8_t>(rows * column.bytes()));
+    default: return bytes_of(values.array<int32_t>(rows * column.elements()));
+  }
+}
+
 OwnedBatch read_batch(const Arg& arg, const Schema& schema) {
   OwnedBatch batch;
   const Arg timestamps = arg.field("timestamps");
@@ -103,10 +113,7 @@ OwnedBatch read_batch(const Arg& arg, const Schema& schema) {
   const auto label_values = labels.array<float>(times.size());
   batch.timestamps.assign(times.begin(), times.end());
   batch.labels.assign(label_values.begin(), label_values.end());
-  for (size_t i = 0; i < columns.size(); ++i) {
-    const bool real = schema.columns[i].type == ColumnType::kF32;
-    batch.columns.push_back(real ? bytes_of(columns[i].array<float>(times.size())) : bytes_of(columns[i].array<int32_t>(times.size())));
-  }
+  for (size_t i = 0; i < columns.size(); ++i) batch.columns.push_back(read_column(columns[i], schema.columns[i], times.size()));
   return batch;
 }
 

@@ -20,6 +20,7 @@ add_library(sluice_data STATIC
   src/storage/dataset.cpp
   src/storage/index_writer.cpp
   src/storage/lmdb_env.cpp
+  src/storage/schema.cpp
   src/storage/segments.cpp
   src/storage/snapshot.cpp
   src/storage/store.cpp

@@ -172,6 +172,45 @@ test('the errors of the core keep their codes', async () => {
   await expectError('E_EXISTS', () => Dataset.create(file, schema));
 });
 
+test('tensors and bytes are appended as typed arrays of exactly their length', async () => {
+  const columns = [
+    { name: 'picture', type: 'u8' as const, shape: [2, 3, 3] },
+    { name: 'signal', type: 'f32' as const, shape: [5] },
+    { name: 'tokens', type: 'i32' as const, shape: [4] },
+    { name: 'raw', type: 'bytes' as const, shape: [6] },
+  ];
+  const folder = path.join(temporaryFolder(), 'dataset');
+  const dataset = Dataset.create(folder, { columns, label: 'class', classes: 2 });
+  const rows = 3;
+  const good = [new Uint8Array(rows * 18), new Float32Array(rows * 5), new Int32Array(rows * 4), new Uint8Array(rows * 12)];
+  const batch = (changed: typeof good) => ({
+    timestamps: new BigInt64Array(rows),
+    labels: new Float32Array(rows),
+    columns: changed,
+    state: {},
+  });
+  assert.is(await dataset.append(batch(good)), 0);
+  await expectError('E_ARGUMENT', () => dataset.append(batch(good.with(0, new Uint8Array(rows * 18 - 1)))), /columns\[0\].*length 54/);
+  await expectError('E_ARGUMENT', () => dataset.append(batch(good.with(0, new Float32Array(rows * 18)))), /Uint8Array/);
+  await expectError('E_ARGUMENT', () => dataset.append(batch(good.with(3, new Uint8Array(rows * 6)))), /columns\[3\].*length 36/);
+  const tooLong = new Uint8Array(rows * 12);
+  tooLong[12] = 7;
+  await expectError(
+    'E_ARGUMENT',
+    () => dataset.append(batch(good.with(3, tooLong))),
+    /column 'raw', row 1: expected at most 6 bytes, got 7/,
+  );
+  dataset.close();
+  const opened = Dataset.open(folder);
+  assert.equal(opened.info().schema.columns, columns);
+  assert.is(opened.size(), rows);
+  opened.close();
+  const shape = [70_000, 70_000];
+  await expectError('E_ARGUMENT', () =>
+    Dataset.create(`${folder}2`, { columns: [{ name: 'a', type: 'u8', shape }], label: 'class', classes: 2 }),
+  );
+});
+
 const openFiles = () => readdirSync('/proc/self/fd').length;
 
 test('a thousand opens and closes leave no file open', async () => {

@@ -1,6 +1,7 @@
 // Cuts encoded rows into batches that end where the index's chunks end, and appends one while the next is filled.
-import type { Batch } from '../native/types.js';
-import type { Encoded } from './encode.js';
+import type { Batch, Column } from '../native/types.js';
+import { cellLength, emptyCells, recordBytes } from './cells.js';
+import { type Encoded, schemaOf } from './encode.js';
 import { lastMsEntry } from './progress.js';
 import type { DatasetSpec } from './spec.js';
 
@@ -16,10 +17,15 @@ export type IngestStore = {
 
 /** Rows of a chunk of the index. */
 const chunkRows = 65_536;
+/** Large samples fill a batch sooner: two batches are in memory at a time, and once more in the core. */
+const maxBatchBytes = 2 ** 25;
 
 export class Appender {
   /** Samples in the store and on their way into it. */
   samples: number;
+  readonly #columns: readonly Column[];
+  /** A power of two, so that the last batch of a chunk ends with it. */
+  readonly #rowsPerBatch: number;
   #rows: Encoded;
   #filled = 0;
   #state: Record<string, string> = {};
@@ -28,10 +34,13 @@ export class Appender {
   /** `dictionaryEntries` gives what the dictionaries gained since it was last called. */
   constructor(
     private readonly store: IngestStore,
-    private readonly spec: DatasetSpec,
+    spec: DatasetSpec,
     private readonly dictionaryEntries: () => Record<string, string>,
   ) {
     this.samples = store.size();
+    this.#columns = schemaOf(spec).columns;
+    this.#rowsPerBatch = chunkRows;
+    while (this.#rowsPerBatch > 1 && this.#rowsPerBatch * recordBytes(this.#columns) > maxBatchBytes) this.#rowsPerBatch /= 2;
     this.#rows = this.#emptyBatch();
   }
 
@@ -41,7 +50,10 @@ export class Appender {
     const end = first + count;
     this.#rows.timestamps.set(encoded.timestamps.subarray(first, end), this.#filled);
     this.#rows.labels.set(encoded.labels.subarray(first, end), this.#filled);
-    for (const [c, column] of encoded.columns.entries()) this.#rows.columns[c]!.set(column.subarray(first, end), this.#filled);
+    for (const [c, cells] of encoded.columns.entries()) {
+      const length = cellLength(this.#columns[c]!);
+      this.#rows.columns[c]!.set(cells.subarray(first * length, end * length), this.#filled * length);
+    }
     this.#filled += count;
     this.samples += count;
     return count;
@@ -66,7 +78,7 @@ export class Appender {
     const batch: Batch = {
       timestamps: timestamps.subarray(0, filled),
       labels: labels.subarray(0, filled),
-      columns: columns.map((column) => column.subarray(0, filled)),
+      columns: columns.map((cells, c) => cells.subarray(0, filled * cellLength(this.#columns[c]!))),
       state: { ...noted, ...last, ...this.dictionaryEntries() },
     };
     this.#rows = this.#emptyBatch();
@@ -83,8 +95,8 @@ export class Appender {
   }
 
   #emptyBatch(): Encoded {
-    const rows = chunkRows - (this.samples % chunkRows);
-    const columns = Object.values(this.spec.columns).map((type) => (type === 'f32' ? new Float32Array(rows) : new Int32Array(rows)));
+    const rows = this.#rowsPerBatch - (this.samples % this.#rowsPerBatch);
+    const columns = this.#columns.map((column) => emptyCells(column, rows));
     return { timestamps: new BigInt64Array(rows), labels: new Float32Array(rows), columns };
   }
 }

@@ -1,6 +1,7 @@
 #include "storage/append.h"
 
 #include <cmath>
+#include <cstring>
 #include <string>
 
 #include "base/error.h"
@@ -26,15 +27,30 @@ bool all_finite(const float* values, uint64_t rows) {
   return sum == 0.0F;
 }
 
-void check_finite(const float* values, uint64_t rows, const std::string& name) {
-  if (all_finite(values, rows)) return;
+/// values [rows, elements] of a column.
+void check_finite(const float* values, uint64_t rows, size_t elements, const std::string& name) {
+  if (all_finite(values, rows * elements)) return;
+  for (uint64_t i = 0; i < rows * elements; ++i) {
+    if (!std::isfinite(values[i])) fail(code::kNotFinite, name, i / elements, values[i], "a finite number");
+  }
+}
+
+void check_codes(const int32_t* codes, uint64_t rows, const std::string& name) {
   for (uint64_t i = 0; i < rows; ++i) {
-    if (!std::isfinite(values[i])) fail(code::kNotFinite, name, i, values[i], "a finite number");
+    if (codes[i] < 0) fail(code::kArgument, name, i, codes[i], "a category code of at least 0");
+  }
+}
+
+void check_lengths(const uint8_t* cells, uint64_t rows, const Column& column) {
+  for (uint64_t i = 0; i < rows; ++i) {
+    uint32_t length;
+    std::memcpy(&length, cells + i * column.bytes(), sizeof length);
+    if (length > column.elements()) fail(code::kArgument, column.name, i, length, "at most " + std::to_string(column.elements()) + " bytes");
   }
 }
 
 void check_labels(const float* labels, uint64_t rows, const Schema& schema) {
-  check_finite(labels, rows, "label");
+  check_finite(labels, rows, 1, "label");
   if (schema.label != LabelKind::kClass) return;
   const auto classes = static_cast<float>(schema.classes);
   for (uint64_t i = 0; i < rows; ++i) {
@@ -47,24 +63,6 @@ void check_labels(const float* labels, uint64_t rows, const Schema& schema) {
 
 }  // namespace
 
-size_t Column::elements() const {
-  size_t n = 1;
-  for (const uint32_t d : shape) n *= d;
-  return n;
-}
-
-size_t Column::bytes() const {
-  const size_t n = elements();
-  if (type == ColumnType::kBytes) return 4 + (n + 3) / 4 * 4;
-  return type == ColumnType::kU8 ? (n + 3) / 4 * 4 : 4 * n;
-}
-
-size_t Schema::offset(size_t column) const {
-  size_t bytes = 0;
-  for (size_t c = 0; c < column; ++c) bytes += columns[c].bytes();
-  return bytes;
-}
-
 void check_batch(const AppendBatch& batch, const Schema& schema) {
   if (batch.columns.size() != schema.columns.size()) {
     throw Error(code::kArgument, "batch: expected " + std::to_string(schema.columns.size()) + " columns, got " + std::to_string(batch.columns.size()));
@@ -72,23 +70,60 @@ void check_batch(const AppendBatch& batch, const Schema& schema) {
   check_labels(batch.labels, batch.rows, schema);
   for (size_t c = 0; c < schema.columns.size(); ++c) {
     const Column& column = schema.columns[c];
-    if (column.type == ColumnType::kF32) check_finite(static_cast<const float*>(batch.columns[c]), batch.rows, column.name);
-    if (column.type == ColumnType::kCategory) {
-      const auto* codes = static_cast<const int32_t*>(batch.columns[c]);
-      for (uint64_t i = 0; i < batch.rows; ++i) {
-        if (codes[i] < 0) fail(code::kArgument, column.name, i, codes[i], "a category code of at least 0");
-      }
+    const void* values = batch.columns[c];
+    switch (column.type) {
+      case ColumnType::kF32: check_finite(static_cast<const float*>(values), batch.rows, column.elements(), column.name); break;
+      case ColumnType::kCategory: check_codes(static_cast<const int32_t*>(values), batch.rows, column.name); break;
+      case ColumnType::kBytes: check_lengths(static_cast<const uint8_t*>(values), batch.rows, column); break;
+      case ColumnType::kI32:
+      case ColumnType::kU8: break;
     }
   }
 }
 
-void interleave(const AppendBatch& batch, uint64_t first, uint64_t rows, std::vector<uint32_t>& records) {
-  const size_t width = batch.columns.size();
-  records.resize(rows * width);
-  for (size_t c = 0; c < width; ++c) {
-    const auto* values = static_cast<const uint32_t*>(batch.columns[c]) + first;
-    uint32_t* out = records.data() + c;
-    for (uint64_t i = 0; i < rows; ++i) out[i * width] = values[i];
+namespace {
+
+/// Single values of 4 bytes, by far the most common columns.
+void scatter_cells(const uint32_t* values, uint64_t rows, uint8_t* out, size_t stride) {
+  for (uint64_t i = 0; i < rows; ++i) std::memcpy(out + i * stride, values + i, sizeof *values);
+}
+
+/// Cells of `width` bytes that are `bytes` long in the batch.
+void scatter_tensors(const uint8_t* values, size_t bytes, size_t width, uint64_t rows, uint8_t* out, size_t stride) {
+  for (uint64_t i = 0; i < rows; ++i) {
+    std::memcpy(out + i * stride, values + i * bytes, bytes);
+    std::memset(out + i * stride + bytes, 0, width - bytes);
+  }
+}
+
+void scatter_bytes(const uint8_t* cells, size_t width, uint64_t rows, uint8_t* out, size_t stride) {
+  for (uint64_t i = 0; i < rows; ++i) {
+    uint32_t length;
+    std::memcpy(&length, cells + i * width, sizeof length);
+    std::memcpy(out + i * stride, cells + i * width, sizeof length + length);
+    std::memset(out + i * stride + sizeof length + length, 0, width - sizeof length - length);
+  }
+}
+
+}  // namespace
+
+void interleave(const AppendBatch& batch, const Schema& schema, uint64_t first, uint64_t rows, std::vector<uint8_t>& records) {
+  const size_t stride = schema.record_bytes();
+  records.resize(rows * stride);
+  uint8_t* out = records.data();
+  for (size_t c = 0; c < schema.columns.size(); ++c) {
+    const Column& column = schema.columns[c];
+    const size_t width = column.bytes();
+    const size_t given = column.type == ColumnType::kU8 ? column.elements() : width;
+    const uint8_t* values = static_cast<const uint8_t*>(batch.columns[c]) + first * given;
+    if (column.type == ColumnType::kBytes) {
+      scatter_bytes(values, width, rows, out, stride);
+    } else if (given == sizeof(uint32_t)) {
+      scatter_cells(reinterpret_cast<const uint32_t*>(values), rows, out, stride);
+    } else {
+      scatter_tensors(values, given, width, rows, out, stride);
+    }
+    out += width;
   }
 }
 

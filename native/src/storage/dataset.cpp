@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "storage/append.h"
 #include "storage/index_writer.h"
+#include "storage/schema.h"
 #include "storage/store.h"
 
 namespace sluice {

@@ -2,11 +2,12 @@
 //
 //   <path>/index/data.mdb      LMDB 0.9 environment. Named databases, all with native 64-bit integer keys:
 //                                timestamp, label   chunk number -> one chunk value (see chunk.h)
-//                                payload            chunk number -> CRC32C of the chunk's records
+//                                payload            block number -> CRC32C of the block's records
 //                              and with string keys: meta (schema, size), state (the caller's own entries)
 //                              (each value followed by a CRC32C of key and value)
-//   <path>/segments/NNNNNNNN.seg  64-byte header, then fixed-width records of kRowsPerSegment keys
+//   <path>/segments/NNNNNNNN.seg  64-byte header, then fixed-width records
 //
+// How many records a block and a segment have follows from their size (see layout.h).
 // Keys are dense: the sample with key k is the k-th that was appended. A record holds the schema's columns in order,
 // each filled up to a multiple of 4 bytes. Bytes of a segment beyond the committed size are leftovers and never read.
 #pragma once
@@ -15,13 +16,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace sluice {
 
 inline constexpr uint64_t kChunkRows = 65536;            // samples per index chunk
-inline constexpr uint64_t kRowsPerSegment = 64 * kChunkRows;
+inline constexpr uint64_t kRowsPerSegment = 64 * kChunkRows;  // records of a segment file, fewer where they are large
 
 /// A category is a dense code >= 0, kept as i32. kF32, kI32 and kU8 may have a shape: a tensor for each sample, kept
 /// row-major. kBytes has the shape {capacity}: a length (u32) and up to so many bytes.
@@ -48,8 +50,11 @@ struct Schema {
   size_t record_bytes() const { return offset(columns.size()); }
 };
 
+/// The value of a kBytes column whose cell, in a record, begins at `cell`. E_CORRUPT where its length exceeds the capacity.
+std::string_view stored_bytes(const uint8_t* cell, const Column& column);
+
 /// Rows in column form. Every pointer holds rows * elements() values: float, int32_t or uint8_t; of a kBytes column
-/// rows * bytes() bytes, laid out as in a record.
+/// rows * bytes() bytes, laid out as in a record; what stands behind a value's end is not kept.
 struct AppendBatch {
   uint64_t rows = 0;
   const int64_t* timestamps = nullptr;  // milliseconds since 1970-01-01 UTC
@@ -106,7 +111,7 @@ class Snapshot {
   /// Copies values of any range into out (span() in a loop).
   virtual void copy(IndexColumn column, uint64_t first, uint64_t rows, void* out) const = 0;
   /// Gathers timestamps (may be null), labels (may be null) and the record addresses of n keys, in the given order.
-  /// Payload chunks are verified on first touch. E_ARGUMENT for a key >= size().
+  /// Blocks of records are verified on first touch. E_ARGUMENT for a key >= size().
   virtual void gather(const uint64_t* keys, size_t n, int64_t* timestamps, float* labels, const uint8_t** records) const = 0;
   /// First key in [first, end) whose timestamp >= t, or end; assumes non-decreasing timestamps.
   virtual uint64_t lower_bound_time(int64_t t, uint64_t first, uint64_t end) const = 0;

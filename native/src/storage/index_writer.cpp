@@ -25,19 +25,19 @@ ChunkView begun_chunk(const Store& store, const Txn& txn, IndexColumn column, ui
   return view;
 }
 
-/// The checksum of the chunk's records with `rows` more of them, as it is kept.
-void put_payload_checksum(const Store& store, const Txn& txn, uint64_t chunk, uint64_t before, const void* records, uint64_t rows) {
-  const auto width = static_cast<uint32_t>(store.schema.record_bytes());
-  ChunkHeader header{kChunkMagic, chunk_seed(ChunkKind::kPayload, chunk), 0, width};
+/// The checksum of the block's records with `rows` more of them, as it is kept.
+void put_payload_checksum(const Store& store, const Txn& txn, uint64_t block, uint64_t before, const void* records, uint64_t rows) {
+  const size_t width = store.segments->layout().record_bytes;
+  ChunkHeader header{kChunkMagic, chunk_seed(ChunkKind::kPayload, block), 0, static_cast<uint32_t>(width)};
   if (before > 0) {
-    const auto old = store.tables->payload.get(txn, chunk);
-    if (!old || old->size() != sizeof header) throw Error(code::kCorrupt, store.path + ": the checksum of chunk " + std::to_string(chunk) + " is missing");
+    const auto old = store.tables->payload.get(txn, block);
+    if (!old || old->size() != sizeof header) throw Error(code::kCorrupt, store.path + ": the checksum of block " + std::to_string(block) + " is missing");
     std::memcpy(&header, old->data(), sizeof header);
-    if (header.rows != before) throw Error(code::kCorrupt, store.path + ": the checksum of chunk " + std::to_string(chunk) + " is of other rows");
+    if (header.rows != before) throw Error(code::kCorrupt, store.path + ": the checksum of block " + std::to_string(block) + " is of other rows");
   }
   header.crc = crc32c(records, rows * width, header.crc);
   header.rows = static_cast<uint32_t>(before + rows);
-  store.tables->payload.put(txn, chunk, std::string_view(reinterpret_cast<const char*>(&header), sizeof header));
+  store.tables->payload.put(txn, block, std::string_view(reinterpret_cast<const char*>(&header), sizeof header));
 }
 
 }  // namespace
@@ -72,15 +72,15 @@ template void write_column(const Store&, const Txn&, IndexColumn, const int64_t*
 template void write_column(const Store&, const Txn&, IndexColumn, const float*, uint64_t, uint64_t);
 
 void write_payload(const Store& store, const Txn& txn, const AppendBatch& batch, uint64_t first) {
-  const size_t width = store.schema.record_bytes();
-  if (width == 0) return;
-  std::vector<uint32_t> records;
+  const RecordLayout& layout = store.segments->layout();
+  if (layout.record_bytes == 0) return;
+  std::vector<uint8_t> records;
   for (uint64_t done = 0; done < batch.rows;) {
-    const uint64_t before = (first + done) % kChunkRows;
-    const uint64_t rows = std::min(batch.rows - done, kChunkRows - before);
-    interleave(batch, done, rows, records);
-    store.segments->write(first + done, rows, reinterpret_cast<const uint8_t*>(records.data()));
-    put_payload_checksum(store, txn, (first + done) / kChunkRows, before, records.data(), rows);
+    const uint64_t before = (first + done) % layout.block_rows();
+    const uint64_t rows = std::min(batch.rows - done, layout.block_rows() - before);
+    interleave(batch, store.schema, done, rows, records);
+    store.segments->write(first + done, rows, records.data());
+    put_payload_checksum(store, txn, (first + done) / layout.block_rows(), before, records.data(), rows);
     done += rows;
   }
   store.segments->sync(first, batch.rows);

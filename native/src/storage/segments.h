@@ -1,4 +1,4 @@
-// The payload records of a dataset: segment files of kRowsPerSegment fixed-width records behind a 64-byte header.
+// The payload records of a dataset: segment files of fixed-width records (see layout.h) behind a 64-byte header.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "storage/dataset.h"
+#include "storage/layout.h"
 
 namespace sluice {
 
@@ -15,7 +15,9 @@ inline constexpr uint64_t kSegmentHeaderBytes = 64;
 
 class Segments {
  public:
-  Segments(std::string folder, size_t record_bytes) : folder_(std::move(folder)), record_bytes_(record_bytes) {}
+  Segments(std::string folder, size_t record_bytes) : folder_(std::move(folder)), layout_(record_bytes) {}
+
+  const RecordLayout& layout() const { return layout_; }
 
   /// Writes records of keys [first, first + rows). Bytes behind the committed end, left by a crash, are overwritten.
   void write(uint64_t first, uint64_t rows, const uint8_t* records);
@@ -33,7 +35,7 @@ class Segments {
   void check_header(const File& file, uint64_t segment) const;
 
   std::string folder_;
-  size_t record_bytes_;
+  RecordLayout layout_;
   std::mutex mutex_;
   std::deque<Mapping> mappings_;  // of whole segments: a file that grows fills its mapping
 };

@@ -43,14 +43,14 @@ class ScanTrail {
 
 class SnapshotImpl final : public Snapshot {
  public:
-  explicit SnapshotImpl(std::shared_ptr<Store> store) : store_(std::move(store)), txn_(*store_->env, true), extent_(store_->extent(txn_)) {
+  explicit SnapshotImpl(std::shared_ptr<Store> store) : store_(std::move(store)), layout_(store_->segments->layout()), txn_(*store_->env, true), extent_(store_->extent(txn_)) {
     const size_t chunks = (extent_.size + kChunkRows - 1) / kChunkRows;
     verified_[0] = store_->verified_timestamps.counters(chunks);
     verified_[1] = store_->verified_labels.counters(chunks);
-    verified_payload_ = store_->verified_payload.counters(chunks);
+    verified_payload_ = store_->verified_payload.counters(layout_.blocks(extent_.size));
     segments_ = store_->segments->map(extent_.size);
     for (auto& column : gathered_) column = std::vector<std::atomic<const uint8_t*>>(chunks);
-    payload_ready_ = std::vector<std::atomic<bool>>(chunks);
+    payload_ready_ = std::vector<std::atomic<bool>>(verified_payload_.size());
   }
 
   uint64_t size() const override { return extent_.size; }
@@ -157,33 +157,46 @@ class SnapshotImpl final : public Snapshot {
 
   /// Only the addresses: whoever reads the records decides how.
   void gather_records(const uint64_t* keys, size_t n, const uint8_t** records) const {
-    const size_t width = store_->schema.record_bytes();
+    const size_t width = layout_.record_bytes;
+    if (width == 0) {
+      std::fill_n(records, n, nullptr);
+      return;
+    }
+    const uint64_t in_segment = layout_.segment_rows() - 1;
     for (size_t i = 0; i < n; ++i) {
-      const uint64_t chunk = keys[i] / kChunkRows;
-      if (width > 0 && !payload_ready_[chunk].load(std::memory_order_acquire)) verify_payload(chunk, width);
-      records[i] = width == 0 ? nullptr : segments_[keys[i] / kRowsPerSegment] + keys[i] % kRowsPerSegment * width;
+      const uint64_t block = keys[i] >> layout_.block_bits;
+      if (!payload_ready_[block].load(std::memory_order_acquire)) verify_payload(block);
+      records[i] = segments_[keys[i] >> layout_.segment_bits] + (keys[i] & in_segment) * width;
     }
   }
 
-  void verify_payload(uint64_t chunk, size_t width) const {
-    const std::lock_guard lock(mutex_);
-    const auto rows = static_cast<uint32_t>(rows_of(chunk));
-    std::atomic<uint32_t>& verified = *verified_payload_[chunk];
+  /// Only the look into LMDB is one thread's at a time: threads that gather check their blocks side by side.
+  void verify_payload(uint64_t block) const {
+    const uint64_t first = block << layout_.block_bits;
+    const auto rows = static_cast<uint32_t>(std::min(layout_.block_rows(), extent_.size - first));
+    std::atomic<uint32_t>& verified = *verified_payload_[block];
     if (verified.load(std::memory_order_acquire) != rows) {
-      const std::string name = store_->segments->path(chunk * kChunkRows / kRowsPerSegment) + ": the records of keys " + std::to_string(chunk * kChunkRows) + " to " + std::to_string(chunk * kChunkRows + rows - 1);
-      const auto value = store_->tables->payload.get(txn_, chunk);
-      ChunkHeader header{};
-      if (!value || value->size() != sizeof header) throw Error(code::kCorrupt, name + ": their checksum is missing");
-      std::memcpy(&header, value->data(), sizeof header);
-      const uint64_t first = chunk * kChunkRows;
-      const uint8_t* records = segments_[first / kRowsPerSegment] + first % kRowsPerSegment * width;
-      if (header.rows != rows || crc32c(records, size_t{rows} * width, chunk_seed(ChunkKind::kPayload, chunk)) != header.crc) throw Error(code::kCorrupt, name + " are damaged: their checksum does not match");
+      const uint64_t segment = first >> layout_.segment_bits;
+      const std::string name = store_->segments->path(segment) + ": the records of keys " + std::to_string(first) + " to " + std::to_string(first + rows - 1);
+      const ChunkHeader header = payload_header(block, name);
+      const uint8_t* records = segments_[segment] + (first & (layout_.segment_rows() - 1)) * layout_.record_bytes;
+      if (header.rows != rows || crc32c(records, rows * layout_.record_bytes, chunk_seed(ChunkKind::kPayload, block)) != header.crc) throw Error(code::kCorrupt, name + " are damaged: their checksum does not match");
       verified.store(rows, std::memory_order_release);
     }
-    payload_ready_[chunk].store(true, std::memory_order_release);
+    payload_ready_[block].store(true, std::memory_order_release);
+  }
+
+  ChunkHeader payload_header(uint64_t block, const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto value = store_->tables->payload.get(txn_, block);
+    ChunkHeader header{};
+    if (!value || value->size() != sizeof header) throw Error(code::kCorrupt, name + ": their checksum is missing");
+    std::memcpy(&header, value->data(), sizeof header);
+    return header;
   }
 
   std::shared_ptr<Store> store_;
+  RecordLayout layout_;
   Txn txn_;
   Extent extent_;
   std::vector<const uint8_t*> segments_;

@@ -1,9 +1,6 @@
 #include "storage/store.h"
 
-#include <algorithm>
 #include <cstring>
-#include <set>
-#include <sstream>
 
 #include "base/crc32c.h"
 #include "base/error.h"
@@ -12,11 +9,7 @@ namespace sluice {
 
 namespace {
 
-constexpr const char* kFormat = "sluice-dataset 1";
-constexpr size_t kMaxColumns = 4096;
-constexpr size_t kMaxName = 256;
 constexpr size_t kMaxValueBytes = size_t{1} << 30;
-const char* const kTypeNames[] = {"f32", "i32", "category"};
 
 struct StoredExtent {
   uint64_t size;
@@ -77,44 +70,6 @@ void Store::put(const Txn& txn, const Table& table, std::string_view key, std::s
   std::string sealed(value);
   sealed.append(reinterpret_cast<const char*>(&crc), sizeof crc);
   table.put(txn, key, sealed);
-}
-
-std::string schema_text(const Schema& schema) {
-  std::ostringstream text;
-  text << kFormat << "\nlabel " << (schema.label == LabelKind::kClass ? "class " : "real ") << schema.classes << "\n";
-  for (const Column& column : schema.columns) text << kTypeNames[static_cast<size_t>(column.type)] << " " << column.name << "\n";
-  return text.str();
-}
-
-Schema parse_schema(std::string_view text, const std::string& path) {
-  std::istringstream lines{std::string(text)};
-  const auto fail = [&] { return Error(code::kCorrupt, path + " is damaged: its schema cannot be read"); };
-  std::string line, word, kind;
-  if (!std::getline(lines, line) || line != kFormat) throw fail();
-  Schema schema;
-  if (!(lines >> word >> kind >> schema.classes) || word != "label") throw fail();
-  schema.label = kind == "class" ? LabelKind::kClass : LabelKind::kReal;
-  std::getline(lines, line);
-  while (std::getline(lines, line)) {
-    const size_t space = line.find(' ');
-    const auto type = std::find(std::begin(kTypeNames), std::end(kTypeNames), line.substr(0, space));
-    if (space == std::string::npos || type == std::end(kTypeNames)) throw fail();
-    schema.columns.push_back({line.substr(space + 1), static_cast<ColumnType>(type - std::begin(kTypeNames))});
-  }
-  return schema;
-}
-
-void check_schema(const Schema& schema) {
-  if (schema.columns.size() > kMaxColumns) throw Error(code::kArgument, "schema: at most " + std::to_string(kMaxColumns) + " columns, got " + std::to_string(schema.columns.size()));
-  if (schema.label == LabelKind::kClass && (schema.classes < 2 || schema.classes > (1U << 24))) {
-    throw Error(code::kArgument, "schema: classes: expected 2 to 16777216, got " + std::to_string(schema.classes));
-  }
-  std::set<std::string> names;
-  for (const Column& column : schema.columns) {
-    const bool control = std::any_of(column.name.begin(), column.name.end(), [](char c) { return static_cast<unsigned char>(c) < 32; });
-    if (column.name.empty() || column.name.size() > kMaxName || control) throw Error(code::kArgument, "schema: '" + column.name + "' is no column name (1 to 256 bytes, no control characters)");
-    if (!names.insert(column.name).second) throw Error(code::kArgument, "schema: two columns are named '" + column.name + "'");
-  }
 }
 
 }  // namespace sluice

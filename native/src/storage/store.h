@@ -9,12 +9,13 @@
 
 #include "storage/chunk.h"
 #include "storage/dataset.h"
+#include "storage/layout.h"
 #include "storage/lmdb_env.h"
 #include "storage/segments.h"
 
 namespace sluice {
 
-/// How many rows of each chunk were found sound. Chunks only grow, so a larger count covers a smaller one's bytes only
+/// How many rows of each chunk (or block of records) were found sound. Chunks only grow, so a larger count covers a smaller one's bytes only
 /// if it was verified as a whole: a count is trusted for exactly that many rows.
 class Verified {
  public:
@@ -58,12 +59,6 @@ struct Store {
 constexpr ChunkKind chunk_kind(IndexColumn column) { return column == IndexColumn::kTimestamp ? ChunkKind::kTimestamp : ChunkKind::kLabel; }
 constexpr size_t column_width(IndexColumn column) { return column == IndexColumn::kTimestamp ? 8 : 4; }
 constexpr const char* column_name(IndexColumn column) { return column == IndexColumn::kTimestamp ? "timestamp" : "label"; }
-
-/// The schema as it is kept: one line for the label, one for each column.
-std::string schema_text(const Schema& schema);
-Schema parse_schema(std::string_view text, const std::string& path);
-/// E_ARGUMENT names what is wrong.
-void check_schema(const Schema& schema);
 
 std::shared_ptr<Snapshot> open_snapshot(std::shared_ptr<Store> store);
 

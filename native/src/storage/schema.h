@@ -1,0 +1,17 @@
+// A dataset's schema as text, and its limits.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "storage/dataset.h"
+
+namespace sluice {
+
+/// The schema as it is kept: one line for the label, one for each column, e.g. `u8[32,32,3] picture`.
+std::string schema_text(const Schema& schema);
+/// E_CORRUPT unless schema_text() can have written it.
+Schema parse_schema(std::string_view text, const std::string& path);
+/// E_ARGUMENT names what is wrong: names, classes, shapes, and the size of a record (at most 64 MiB).
+void check_schema(const Schema& schema);
+
+}  // namespace sluice

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "arrays.h"
+#include "cuda/cuda.h"
 #include "guard.h"
 #include "handles.h"
 #include "jobs.h"
@@ -163,6 +164,28 @@ Napi::Value set_threads(Call& call) {
 // TS:  compute_threads(): number;
 Napi::Value get_threads(Call& call) { return Napi::Number::New(call.env(), compute_threads()); }
 
+// C++: std::vector<CudaDevice> cuda_devices()
+// TS:  cuda_devices(): RawCudaDevice[];
+Napi::Value get_cuda_devices(Call& call) {
+  const std::vector<CudaDevice> devices = cuda_devices();
+  const Napi::Array all = Napi::Array::New(call.env(), devices.size());
+  for (size_t i = 0; i < devices.size(); ++i) {
+    const Napi::Object object = Napi::Object::New(call.env());
+    object.Set("name", devices[i].name);
+    object.Set("memory", static_cast<double>(devices[i].memory));
+    object.Set("capability", devices[i].capability);
+    all.Set(static_cast<uint32_t>(i), object);
+  }
+  return all;
+}
+
+// C++: void require_cuda()
+// TS:  require_cuda(): void;
+Napi::Value check_cuda(Call& call) {
+  require_cuda();
+  return call.undefined();
+}
+
 // C++: class StopFlag
 // TS:  stop_create(): StopHandle;
 Napi::Value stop_create(Call& call) { return make_handle(call.env(), std::make_shared<StopHandle>()); }
@@ -180,6 +203,8 @@ void define_train(Napi::Object exports) {
   define<train_model, Domain::kTorch>(exports, "train");
   define<set_threads, Domain::kTorch>(exports, "set_compute_threads");
   define<get_threads, Domain::kTorch>(exports, "compute_threads");
+  define<get_cuda_devices>(exports, "cuda_devices");
+  define<check_cuda>(exports, "require_cuda");
   define<stop_create>(exports, "stop_create");
   define<stop_request>(exports, "stop_request");
 }

@@ -33,6 +33,13 @@ add_library(sluice_train STATIC
   src/train/script/tick.cpp
   src/train/train.cpp)
 target_include_directories(sluice_train PUBLIC src)
+if(SLUICE_CUDA)
+  target_sources(sluice_train PRIVATE src/cuda/cuda.cpp)
+  target_link_libraries(sluice_train PRIVATE sluice_cudart)
+else()
+  target_sources(sluice_train PRIVATE src/cuda/no_cuda.cpp)
+  set_source_files_properties(src/cuda/no_cuda.cpp PROPERTIES COMPILE_DEFINITIONS "SLUICE_CUDA_ABSENCE=\"${SLUICE_CUDA_ABSENCE}\"")
+endif()
 target_link_libraries(sluice_train PUBLIC sluice_data PRIVATE sluice_torch sluice_json sluice_warnings)
 
 # The inner loops once per instruction set; kernels() chooses at run time.

@@ -17,6 +17,7 @@ export const errorCodes = {
   E_SCRIPT: 'a TorchScript model uses something that it may not use',
   E_DIVERGED: 'the loss became NaN or infinite',
   E_MEMORY: 'not enough memory',
+  E_DEVICE: 'there is no such device, or it cannot be used',
   E_TORCH: 'LibTorch reported an error',
   E_INTERNAL: 'a defect of Sluice itself; please report it',
   E_CONFIG: 'the pipeline file has errors',

@@ -11,7 +11,7 @@ export { Dataset, Snapshot } from './native/dataset.js';
 export { evaluate, rocAuc } from './native/evaluator.js';
 export * from './models/define.js';
 export { modelHeader } from './native/models.js';
-export { buildInfo, computeThreads, setComputeThreads } from './native/threads.js';
+export { buildInfo, type CudaDevice, computeThreads, cudaDevices, setComputeThreads } from './native/threads.js';
 export { train } from './native/trainer.js';
 export { freezeTrainset, readTrainset } from './native/trainset.js';
 export type * from './native/types.js';

@@ -46,12 +46,12 @@ foreach(header include/torch/headeronly/version.h include/torch/csrc/api/include
     endif()
   endif()
 endforeach()
-if(NOT SLUICE_TORCH_VERSION OR SLUICE_TORCH_VERSION VERSION_LESS 2.11 OR SLUICE_TORCH_VERSION VERSION_GREATER_EQUAL 2.14)
-  message(FATAL_ERROR "LibTorch in ${SLUICE_TORCH_FOUND} has version '${SLUICE_TORCH_VERSION}'; supported are 2.11 to 2.13.")
+if(NOT SLUICE_TORCH_VERSION OR SLUICE_TORCH_VERSION VERSION_LESS 2.11 OR SLUICE_TORCH_VERSION VERSION_GREATER_EQUAL 2.15)
+  message(FATAL_ERROR "LibTorch in ${SLUICE_TORCH_FOUND} has version '${SLUICE_TORCH_VERSION}'; supported are 2.11 to 2.14.")
 endif()
 
 set(torch_libraries torch torch_cpu c10)
-set(SLUICE_CUDA OFF)
+set(SLUICE_CUDA OFF) # Cuda.cmake decides further
 if(EXISTS "${SLUICE_TORCH_FOUND}/lib/libtorch_cuda.so")
   set(SLUICE_CUDA ON)
   list(APPEND torch_libraries torch_cuda c10_cuda)

@@ -56,7 +56,7 @@ function fetchTorch() {
   }
   throw new BuildError(
     `LibTorch was not found and could not be fetched.\n  ${failures.join('\n  ')}\nDo one of:\n` +
-      '  1. set LIBTORCH to the folder of an unpacked LibTorch 2.11 to 2.13,\n' +
+      '  1. set LIBTORCH to the folder of an unpacked LibTorch 2.11 to 2.14,\n' +
       '  2. install torch for python3, or set SLUICE_PYTHON to a Python that has it,\n' +
       '  3. make pip work (Python 3.11 or newer, network or a local index) and run this again.',
   );

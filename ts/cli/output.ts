@@ -40,8 +40,9 @@ export function nextWindow(evaluation: WindowMetrics[]): string {
 export function describe(event: RunEvent): string | null {
   switch (event.type) {
     case 'start': {
+      const where = event.device === 'cpu' ? '' : `, trains on ${event.device}`;
       const resumed = event.recorded > 0 ? `, going on after trigger ${event.recorded - 1}` : '';
-      return `pipeline ${event.pipelineId}: ${formatCount(event.samples)} samples, ${formatDay(event.firstMs)} to ${formatDay(event.lastMs)}, ${event.windows} windows${resumed}`;
+      return `pipeline ${event.pipelineId}: ${formatCount(event.samples)} samples, ${formatDay(event.firstMs)} to ${formatDay(event.lastMs)}, ${event.windows} windows${where}${resumed}`;
     }
     case 'trigger':
       return event.recorded ? null : `trigger ${event.trigger.id} at sample ${formatCount(event.trigger.key)}: ${event.trigger.reason}`;

@@ -191,6 +191,14 @@ export const training = z
     checkpoint,
     criterion: criterion.optional(),
     precision: z.enum(['fp32', 'bf16']).default('fp32').describe('Number format of matrix products.'),
+    device: z
+      .enum(['cpu', 'cuda', 'auto'])
+      .default('cpu')
+      .describe('What a training runs on. auto: the first CUDA GPU where there is one and the model can use it, else the CPU.'),
+    deterministic: z
+      .boolean()
+      .default(true)
+      .describe('The same weights in every run; false lets a GPU add up gradients in any order where that is faster.'),
     shuffle: z
       .enum(['global', 'block', 'none'])
       .default('global')

@@ -146,10 +146,16 @@ export type RawSelection = { first: number; end: number } | { keys: BigUint64Arr
 
 export type RawTensor = { name: string; dtype: string; shape: number[] };
 
+export type RawCudaDevice = { name: string; memory: number; capability: string };
+
 export interface Addon {
   build_info(): { torch: string; cuda: boolean; lmdb: string; version: string };
   set_compute_threads(threads: number): void;
   compute_threads(): number;
+  /** Empty where there is none. */
+  cuda_devices(): RawCudaDevice[];
+  /** Throws E_DEVICE with the reason unless there is one. */
+  require_cuda(): void;
 
   stop_create(): StopHandle;
   stop_request(stop: StopHandle): void;

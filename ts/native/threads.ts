@@ -10,7 +10,20 @@ export function computeThreads(): number {
   return native((addon) => addon.compute_threads());
 }
 
-/** Versions of LibTorch, LMDB and this package; `cuda`: LibTorch has CUDA. */
+/** A GPU that trainings can use; `memory` in bytes. */
+export type CudaDevice = { name: string; memory: number; capability: string };
+
+/** The GPUs that this build and the machine's driver can use; none where either is missing. */
+export function cudaDevices(): CudaDevice[] {
+  return native((addon) => addon.cuda_devices());
+}
+
+/** Throws E_DEVICE, which says what is missing, unless there is a GPU to train on. */
+export function requireCuda(): void {
+  native((addon) => addon.require_cuda());
+}
+
+/** Versions of LibTorch, LMDB and this package; `cuda`: built with the CUDA part. */
 export function buildInfo(): { torch: string; cuda: boolean; lmdb: string; version: string } {
   return native((addon) => addon.build_info());
 }

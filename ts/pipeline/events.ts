@@ -3,7 +3,7 @@ import type { TrainingRecord, TriggerRecord, WindowMetrics } from './results.js'
 
 export type RunEvent =
   | { type: 'ingest'; part: string; samples: number; rowsDone: number; rowsTotal: number | null }
-  | { type: 'start'; pipelineId: string; samples: number; firstMs: number; lastMs: number; windows: number; recorded: number }
+  | { type: 'start'; pipelineId: string; samples: number; firstMs: number; lastMs: number; windows: number; recorded: number; device: string }
   | { type: 'replay'; key: number; samples: number; timeMs: number }
   | { type: 'trigger'; trigger: TriggerRecord; recorded: boolean }
   | { type: 'train'; triggerId: number; steps: number; totalSteps: number; samples: number; loss: number }

@@ -2,6 +2,7 @@
 import type { LoadedPipeline } from '../config/parse.js';
 import type { OptimizerConfig, PipelineConfig, ScheduleConfig } from '../config/schema.js';
 import { SluiceError } from '../errors.js';
+import { chooseDevice } from './device.js';
 import type { Features, Model, Optimizer, Schema, TrainPlan } from '../native/types.js';
 
 /** What stays the same for all trainings of a pipeline. */
@@ -16,14 +17,15 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
   const { pipeline: section, features: featureConfig, training } = pipeline.config;
   const features = featuresOf(featureConfig, schema);
   const criterion = criterionOf(training);
+  const model = modelOf(pipeline, features, criterion.kind === 'cross-entropy' ? schema.classes : 1);
   return {
     trainsetFolder,
     features,
-    model: modelOf(pipeline, features, criterion.kind === 'cross-entropy' ? schema.classes : 1),
+    model,
     criterion,
     precision: training.precision,
-    device: 'cpu',
-    deterministic: true,
+    device: chooseDevice(training.device, model.kind),
+    deterministic: training.deterministic,
     ...optimizersOf(training),
     groups: training.groups.map((g) => ({ parameters: g.parameters, optimizer: optimizerOf(g.optimizer) })),
     seed: section.seed,

@@ -6,7 +6,7 @@ import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import { Dataset, type Snapshot } from '../native/dataset.js';
 import { evaluate } from '../native/evaluator.js';
-import { setComputeThreads } from '../native/threads.js';
+import { requireCuda, setComputeThreads } from '../native/threads.js';
 import { train } from '../native/trainer.js';
 import { freezeTrainset } from '../native/trainset.js';
 import type { Trigger, TriggerDecision } from '../policies/define.js';
@@ -14,6 +14,7 @@ import type { OnEvent } from './events.js';
 import { type Folders, foldersOf, makeFolder } from './folders.js';
 import { ingestPipeline } from './ingest.js';
 import { Journal, type PipelineRecord, readResult } from './journal.js';
+import { deviceName } from './device.js';
 import { recipeOf, type TrainingRecipe } from './plan.js';
 import { replay } from './replay.js';
 import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
@@ -41,6 +42,7 @@ export async function runExperiment(pipeline: LoadedPipeline, options: RunOption
     await journal.lock(pipeline.config.pipeline.id);
     if (options.restart) await journal.forget(pipeline.config.pipeline.id);
     checkUnchanged(journal, pipeline);
+    if (pipeline.config.training.device === 'cuda') requireCuda();
     setComputeThreads(pipeline.config.pipeline.threads ?? 0);
     await ingestPipeline(pipeline, folders, { signal: options.signal, onEvent });
     using dataset = Dataset.open(folders.dataset(pipeline.config.dataset.id), { readOnly: true });
@@ -128,6 +130,7 @@ class Run {
       lastMs,
       windows: this.#windows.length,
       recorded,
+      device: deviceName(this.#recipe.device),
     });
   }
 

@@ -33,6 +33,7 @@ inline constexpr const char* kShape = "E_SHAPE";            // tensors that do n
 inline constexpr const char* kScript = "E_SCRIPT";          // a TorchScript model that uses what it may not use
 inline constexpr const char* kDiverged = "E_DIVERGED";      // the loss became NaN or infinite
 inline constexpr const char* kMemory = "E_MEMORY";          // an allocation failed
+inline constexpr const char* kDevice = "E_DEVICE";          // no such device, or it cannot be used
 inline constexpr const char* kTorch = "E_TORCH";            // LibTorch reported an error we did not foresee
 inline constexpr const char* kInternal = "E_INTERNAL";      // our own mistake
 }  // namespace code

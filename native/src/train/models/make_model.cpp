@@ -1,3 +1,5 @@
+#include "base/error.h"
+#include "cuda/cuda.h"
 #include "train/model.h"
 
 namespace sluice {
@@ -11,7 +13,13 @@ std::unique_ptr<Model> make(const TransformerSpec& spec, const ModelOptions& opt
 std::unique_ptr<Model> make(const ScriptSpec& spec, const ModelOptions& options) { return make_script_model(spec, options); }
 }  // namespace
 
+bool trains_on_cuda(const ModelSpec&) { return false; }
+
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const ModelOptions& options) {
+  if (options.device == Device::kCuda) {
+    require_cuda();
+    if (!trains_on_cuda(spec)) throw Error(code::kDevice, "this model trains on the CPU only; leave out device: cuda");
+  }
   return std::visit([&](const auto& given) { return make(given, options); }, spec);
 }
 

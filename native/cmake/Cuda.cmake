@@ -1,0 +1,37 @@
+# Decides whether the CUDA part is built: LibTorch has CUDA and a CUDA compiler is there. Otherwise src/cuda/no_cuda.cpp stands in
+# for it, and training.device: cuda is refused with the reason. Sets SLUICE_CUDA to what is built.
+set(SLUICE_CUDA_ARCHITECTURES "80-real;90" CACHE STRING
+    "GPUs to compile for: 80 is Ampere, 90 Hopper; one without -real brings PTX, which newer GPUs compile when it is loaded")
+set(SLUICE_CUDA_ABSENCE "LibTorch ${SLUICE_TORCH_VERSION} is a build without CUDA")
+if(SLUICE_CUDA)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(NOT CMAKE_CUDA_COMPILER)
+    set(SLUICE_CUDA OFF)
+    set(SLUICE_CUDA_ABSENCE "no CUDA compiler (nvcc) was found when Sluice was built")
+  endif()
+endif()
+if(SLUICE_CUDA)
+  set(CMAKE_CUDA_ARCHITECTURES "${SLUICE_CUDA_ARCHITECTURES}")
+  set(CMAKE_CUDA_RUNTIME_LIBRARY None) # LibTorch's own, below: one runtime in a process
+  if(SLUICE_CCACHE)
+    set(CMAKE_CUDA_COMPILER_LAUNCHER ${SLUICE_CCACHE})
+  endif()
+  enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 20) # after the language, which is tried out without flags
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  # Beside LibTorch's libraries where it is a zip file, in the packages of NVIDIA where pip brought it.
+  file(GLOB cudart "${SLUICE_TORCH_FOUND}/lib/libcudart*.so*" "${SLUICE_TORCH_FOUND}/../nvidia/*/lib/libcudart.so.*")
+  if(NOT cudart)
+    find_library(cudart_of_toolkit cudart HINTS ${CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES} REQUIRED)
+    set(cudart "${cudart_of_toolkit}")
+  endif()
+  list(GET cudart 0 cudart)
+  get_filename_component(cudart "${cudart}" REALPATH)
+  get_filename_component(cudart_folder "${cudart}" DIRECTORY)
+  add_library(sluice_cudart INTERFACE)
+  target_include_directories(sluice_cudart SYSTEM INTERFACE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
+  target_link_libraries(sluice_cudart INTERFACE "${cudart}")
+  target_link_options(sluice_cudart INTERFACE "-Wl,-rpath,${cudart_folder}")
+  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}, runtime ${cudart}")
+endif()

@@ -1,0 +1,11 @@
+// Stands in for the CUDA part in a build without it.
+#include "base/error.h"
+#include "cuda/cuda.h"
+
+namespace sluice {
+
+std::vector<CudaDevice> cuda_devices() { return {}; }
+
+void require_cuda() { throw Error(code::kDevice, "there is no CUDA device: " SLUICE_CUDA_ABSENCE); }
+
+}  // namespace sluice

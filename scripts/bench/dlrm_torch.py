@@ -1,8 +1,8 @@
-"""The peer of native/bench/train_bench.cpp: the same DLRM in plain eager PyTorch (nn.EmbeddingBag(sparse=True),
-nn.Linear, torch.optim.SGD), from the weights and batches that the other wrote. Same protocol: one command a line
-("run N"), one line of JSON back.
+"""The peer of native/bench/train/dlrm.cpp: the same DLRM in plain PyTorch (nn.EmbeddingBag(sparse=True), nn.Linear,
+torch.optim.SGD), eager or with its forward and backward pass compiled, from the weights and batches that the other wrote.
+Same protocol: one command a line ("run N"), one line of JSON back.
 
-    python3 dlrm_torch.py <folder> <fp32|bf16> <threads> <small|embedding> <rows per table>
+    python3 dlrm_torch.py <folder> <fp32|bf16> <threads> <small|embedding> <rows per table> <eager|compile>
 """
 import json
 import sys
@@ -74,6 +74,7 @@ def main():
     model = Dlrm(*SHAPES[shape], rows)
     load(model, f"{folder}/weights.bin")
     data = batches(f"{folder}/batches.bin")
+    run = torch.compile(model) if sys.argv[6] == "compile" else model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     criterion = nn.BCEWithLogitsLoss()
     print(json.dumps({"ready": True, "torch": torch.__version__}), flush=True)
@@ -86,7 +87,7 @@ def main():
             start = time.perf_counter()
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-                logits = model(dense, categorical)
+                logits = run(dense, categorical)
             loss = criterion(logits.float(), labels)
             loss.backward()
             optimizer.step()

@@ -1,7 +1,10 @@
 // What the benchmarks share: a child that answers one line of JSON to each command, medians, the table, the file.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { cpus, totalmem } from 'node:os';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from '../lib/run.mjs';
 
 /** A benchmark process; ask(command) resolves with its answer. */
 export class Peer {
@@ -66,3 +69,54 @@ export function markdown(head, rows) {
   const line = (cells) => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
+
+/** A part of native/bench/train as a process. */
+export const native = (part, threads, ...args) => Peer.start(join(root, 'build/train_bench'), [part, String(threads), ...args.map(String)]);
+
+/** work(folder) with a folder of its own, which is gone afterwards. */
+export async function withFolder(work) {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Rounds of `run <steps>` of both processes in turn, after one step that is not timed; medians of seconds a step, and both
+ * loss curves. More commands of ours ({ name: command }) run once a round, their answers are collected by name.
+ */
+export async function race(ours, theirs, { rounds, steps, warmUp = 1 }, more = {}) {
+  const seconds = [[], []];
+  const losses = [[], []];
+  const answers = Object.fromEntries(Object.keys(more).map((name) => [name, []]));
+  for (const [i, peer] of [ours, theirs].entries()) losses[i].push(...(await peer.ask(`run ${warmUp}`)).losses);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, peer] of [ours, theirs].entries()) {
+      const result = await peer.ask(`run ${steps}`);
+      seconds[i].push(...result.seconds);
+      losses[i].push(...result.losses);
+    }
+    for (const [name, command] of Object.entries(more)) answers[name].push(await ours.ask(command));
+  }
+  return { ours: median(seconds[0]), theirs: median(seconds[1]), losses, ...answers };
+}
+
+/** Rounds of the commands of one process in turn; medians of seconds a step. */
+export async function alternate(peer, commands, { rounds, steps }) {
+  const seconds = commands.map(() => []);
+  for (const command of commands) await peer.ask(`${command} 1`);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, command] of commands.entries()) seconds[i].push(...(await peer.ask(`${command} ${steps}`)).seconds);
+  }
+  return seconds.map(median);
+}
+
+/** The largest relative difference of two loss curves, as text. */
+export function lossDifference([ours, theirs]) {
+  const largest = Math.max(...ours.map((loss, i) => Math.abs(loss - theirs[i]) / Math.abs(theirs[i])));
+  return `losses over ${ours.length} steps differ by at most ${largest.toExponential(1)} (relative).`;
+}
+
+export const milliseconds = (seconds) => `${(1000 * seconds).toPrecision(4)} ms`;

@@ -1,0 +1,9 @@
+add_executable(index_bench bench/index_bench.cpp)
+target_link_libraries(index_bench PRIVATE sluice_data sluice_warnings)
+
+add_executable(train_bench
+  bench/train/dlrm.cpp
+  bench/train/dlrm_data.cpp
+  bench/train/limits.cpp
+  bench/train/main.cpp)
+target_link_libraries(train_bench PRIVATE sluice_train sluice_torch sluice_warnings)

@@ -1,6 +1,6 @@
 // The fixed cost of one training: from the trigger's decision to the first step (selecting, freezing the set, building the
 // model, the first batch), and from the last step to the stored model, on a million samples and a small model.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../../lib/run.mjs';
 import { median, withFolder } from '../lib.mjs';
@@ -16,8 +16,8 @@ const load = (module) => import(join(root, 'dist', module));
 async function makeDataset(Dataset, path) {
   const dataset = Dataset.create(path, {
     columns: [
-      { name: 'x', type: 'f32' },
-      { name: 'c', type: 'i32' },
+      { name: 'x', type: 'f32', shape: [] },
+      { name: 'c', type: 'i32', shape: [] },
     ],
     label: 'class',
     classes: 2,
@@ -31,70 +31,47 @@ async function makeDataset(Dataset, path) {
   return dataset;
 }
 
-const optimizer = {
-  kind: 'adagrad',
-  lr: 0.01,
-  eps: 1e-10,
-  beta1: 0.9,
-  beta2: 0.999,
-  momentum: 0,
-  dampening: 0,
-  nesterov: false,
-  weightDecay: 0,
-};
-const plan = {
-  features: {
-    dense: [{ op: 'value', column: 0, mean: 0, scale: 1 }],
-    categorical: [{ op: 'column', column: 1, other: 0, buckets: 10_000 }],
-  },
-  model: { kind: 'dlrm', dense: 1, tables: [10_000], embedding: 16, bottom: [32, 16], top: [32, 1] },
-  criterion: { kind: 'bce', labelSmoothing: 0, delta: 1 },
-  precision: 'fp32',
-  denseOptimizer: optimizer,
-  embeddingOptimizer: optimizer,
-  groups: [],
-  seed: 1,
-  batchSize: 1024,
-  epochs: 1,
-  maxSteps: 20,
-  accumulate: 1,
-  clipNorm: 0,
-  schedule: {
-    kind: 'constant',
-    perEpoch: false,
-    warmup: 0,
-    warmupFrom: 0,
-    hold: 0,
-    length: 0,
-    every: 1,
-    gamma: 0.1,
-    end: 0,
-    power: 1,
-    rise: 0.3,
-    initialDivision: 25,
-    finalDivision: 1e4,
-  },
-  earlyStop: { heldOut: 0, patience: 1, leastGain: 0 },
-  inTraining: { keep: 1, score: 'uniform', choice: 'sampled' },
-  checkpoints: { path: '', everySteps: 0, everySeconds: 0 },
-  shuffle: 'global',
-  shuffleBlock: 65_536,
-  parent: '',
-  metadata: {},
-};
+// As a user writes it, so that the bench follows whatever the plan of a training grows.
+const pipeline = `
+pipeline: { id: fixed, seed: 1 }
+dataset:
+  id: fixed
+  source: { format: csv, path: unused.csv }
+  time: { column: t }
+  label: { column: x, atLeast: 0 }
+  columns: { x: f32, c: i32 }
+features: { dense: [{ column: x }], categorical: [{ column: c, buckets: 10000 }] }
+model: { id: dlrm, embedding: 16, bottom: [32], top: [32] }
+training: { batchSize: 1024, steps: 20, optimizer: { id: adagrad, lr: 0.01 } }
+trigger: { id: amount, samples: 1000000 }
+selection: { id: new-data }
+`;
+
+async function recipe(folder, schema) {
+  const [{ loadPipeline }, { recipeOf }] = await Promise.all([load('config/parse.js'), load('pipeline/plan.js')]);
+  const file = join(folder, 'pipeline.yaml');
+  writeFileSync(file, pipeline);
+  return recipeOf(await loadPipeline(file), schema, join(folder, 'trainsets'));
+}
 
 /** Milliseconds before the first and after the last step, medians of several trainings, each on a set of its own. */
 async function cost(folder, dataset, choose) {
   const [{ freezeTrainset }, { train }] = await Promise.all([load('native/trainset.js'), load('native/trainer.js')]);
   const trainsetFolder = join(folder, 'trainsets');
   mkdirSync(trainsetFolder, { recursive: true });
+  const plan = {
+    ...(await recipe(folder, dataset.info().schema)),
+    parent: '',
+    metadata: {},
+    checkpoints: { path: '', everySteps: 0, everySeconds: 0 },
+  };
   const before = [];
   const after = [];
   for (let i = 0; i < 9; i++) {
     const start = performance.now();
     const trainset = await freezeTrainset(trainsetFolder, await choose(i), 2 * rows);
     const frozen = performance.now() - start;
-    const result = await train(dataset, { ...plan, trainsetFolder, trainset, output: join(folder, 'model.safetensors') });
+    const result = await train(dataset, { ...plan, trainset, output: join(folder, 'model.safetensors') });
     before.push(frozen + 1000 * result.startSeconds);
     after.push(1000 * result.finishSeconds);
   }

@@ -18,11 +18,12 @@ constexpr std::array<std::pair<const char*, DenseOp>, 6> kDenseOps{{{"value", De
                                                                     {"cos-day", DenseOp::kCosDay},
                                                                     {"sin-year", DenseOp::kSinYear},
                                                                     {"cos-year", DenseOp::kCosYear}}};
-constexpr std::array<std::pair<const char*, CategoricalOp>, 5> kCategoricalOps{{{"column", CategoricalOp::kColumn},
+constexpr std::array<std::pair<const char*, CategoricalOp>, 6> kCategoricalOps{{{"column", CategoricalOp::kColumn},
                                                                                 {"cross", CategoricalOp::kCross},
                                                                                 {"hour", CategoricalOp::kHour},
                                                                                 {"weekday", CategoricalOp::kWeekday},
-                                                                                {"month", CategoricalOp::kMonth}}};
+                                                                                {"month", CategoricalOp::kMonth},
+                                                                                {"boundaries", CategoricalOp::kBoundaries}}};
 constexpr std::array<std::pair<const char*, OptimizerKind>, 5> kOptimizers{{{"sgd", OptimizerKind::kSgd},
                                                                            {"adagrad", OptimizerKind::kAdagrad},
                                                                            {"rowwise-adagrad", OptimizerKind::kRowwiseAdagrad},
@@ -46,6 +47,7 @@ constexpr std::array<std::pair<const char*, TransformerSpec::Kind>, 2> kTransfor
     {{"distilbert", TransformerSpec::kDistilBert}, {"bert", TransformerSpec::kBert}}};
 
 constexpr size_t kMaxFeatures = 10'000;
+constexpr size_t kMaxBoundaries = 1'000'000;
 constexpr size_t kMaxLayers = 100;
 constexpr uint32_t kMaxWidth = 65'536;
 constexpr uint32_t kMaxSide = 65'536;
@@ -88,12 +90,16 @@ Features read_features(const Arg& arg) {
   for (const Arg& dense : arg.field("dense").elements(kMaxFeatures)) {
     features.dense.push_back({dense.field("op").choice(kDenseOps), dense.field("column").integer32(0, kMaxColumn),
                               dense.field("mean").real(), dense.field("scale").real()});
+    if (dense.has("low")) features.dense.back().low = dense.field("low").real();
+    if (dense.has("high")) features.dense.back().high = dense.field("high").real();
   }
   for (const Arg& categorical : arg.field("categorical").elements(kMaxFeatures)) {
     features.categorical.push_back({categorical.field("op").choice(kCategoricalOps),
                                     categorical.field("column").integer32(0, kMaxColumn),
                                     categorical.field("other").integer32(0, kMaxColumn),
                                     categorical.field("buckets").integer32(1, kMaxRows)});
+    if (!categorical.has("boundaries")) continue;
+    for (const Arg& boundary : categorical.field("boundaries").elements(kMaxBoundaries)) features.categorical.back().boundaries.push_back(boundary.real());
   }
   const Arg tensor = arg.field("tensor");
   if (!tensor.is_null()) features.tensor = read_tensor(tensor);

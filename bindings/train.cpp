@@ -103,6 +103,9 @@ TrainPlan read_plan(const Arg& arg) {
   read_loop(arg, plan);
   plan.shuffle = arg.field("shuffle").choice(kShuffles);
   plan.shuffle_block = arg.field("shuffleBlock").integer32(1, std::numeric_limits<uint32_t>::max());
+  const Arg loader = arg.field("loader");
+  plan.loader_threads = loader.field("threads").integer32(0, kMaxThreads);
+  plan.loader_memory = loader.field("memory").integer(1, kMaxSafeInteger);
   plan.parent = arg.field("parent").text(0, kMaxPathBytes);
   plan.output = arg.field("output").path_text();
   plan.metadata = arg.field("metadata").dictionary(kMaxMetadata, kMaxMetadataKeyBytes, kMaxMetadataValueBytes);

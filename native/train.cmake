@@ -4,11 +4,16 @@ add_library(sluice_train STATIC
   src/eval/auc.cpp
   src/eval/evaluate.cpp
   src/modelstore/safetensors.cpp
+  src/train/batch_slot.cpp
   src/train/checkpoint.cpp
   src/train/compute.cpp
   src/train/criterion.cpp
+  src/train/encoder.cpp
+  src/train/epoch_order.cpp
   src/train/features.cpp
   src/train/fit.cpp
+  src/train/image_encoder.cpp
+  src/train/image_kernels.cpp
   src/train/in_training.cpp
   src/train/kernels.cpp
   src/train/loader.cpp
@@ -19,6 +24,7 @@ add_library(sluice_train STATIC
   src/train/models/mlp_model.cpp
   src/train/models/resnet.cpp
   src/train/optimizer.cpp
+  src/train/read_ahead.cpp
   src/train/schedule.cpp
   src/train/script/archive.cpp
   src/train/script/check.cpp
@@ -44,7 +50,7 @@ target_link_libraries(sluice_train PUBLIC sluice_data PRIVATE sluice_torch sluic
 
 # The inner loops once per instruction set; kernels() chooses at run time.
 function(sluice_kernels set)
-  add_library(sluice_kernels_${set} OBJECT src/train/kernels_impl.cpp)
+  add_library(sluice_kernels_${set} OBJECT src/train/kernels_impl.cpp src/train/image_kernels_impl.cpp)
   target_include_directories(sluice_kernels_${set} PRIVATE src)
   target_compile_definitions(sluice_kernels_${set} PRIVATE SLUICE_KERNELS=kernels_${set})
   target_compile_options(sluice_kernels_${set} PRIVATE -O3 -fno-math-errno -fno-trapping-math -Wno-psabi ${ARGN})

@@ -124,6 +124,7 @@ export async function makeTrainPlan(folder: string, dataset: Dataset, changes: P
     checkpoints: { path: '', everySteps: 0, everySeconds: 0 },
     shuffle: 'global',
     shuffleBlock: 65_536,
+    loader: { threads: 0, memory: 2 ** 30 },
     parent: '',
     output: path.join(folder, 'model.safetensors'),
     metadata: { made: 'by a test' },

@@ -23,10 +23,25 @@ export type RawBatch = {
 };
 
 export type RawFeatures = {
-  dense: { op: 'value' | 'log1p' | 'sin-day' | 'cos-day' | 'sin-year' | 'cos-year'; column: number; mean: number; scale: number }[];
-  categorical: { op: 'column' | 'cross' | 'hour' | 'weekday' | 'month'; column: number; other: number; buckets: number }[];
+  dense: RawDenseFeature[];
+  categorical: RawCategoricalFeature[];
   tensor: RawTensorFeature | null;
   tokens: { column: number } | null;
+};
+export type RawDenseFeature = {
+  op: 'value' | 'log1p' | 'sin-day' | 'cos-day' | 'sin-year' | 'cos-year';
+  column: number;
+  mean: number;
+  scale: number;
+  low?: number;
+  high?: number;
+};
+export type RawCategoricalFeature = {
+  op: 'column' | 'cross' | 'hour' | 'weekday' | 'month' | 'boundaries';
+  column: number;
+  other: number;
+  buckets: number;
+  boundaries?: number[];
 };
 /** native/src/train/features.h says what each means; height and width 0: as stored. */
 export type RawTensorFeature = {
@@ -114,6 +129,7 @@ export type RawTrainPlan = {
   checkpoints: { path: string; everySteps: number; everySeconds: number }; // path '' = none; 0 = not so
   shuffle: 'global' | 'block' | 'none';
   shuffleBlock: number;
+  loader: { threads: number; memory: number }; // threads 0 = by the features; bytes
   parent: string; // '' = random initial weights
   output: string;
   metadata: Record<string, string>;

@@ -38,6 +38,7 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
     inTraining: training.inTraining ?? { keep: 1, score: 'uniform', choice: 'sampled' },
     shuffle: training.shuffle,
     shuffleBlock: training.shuffleBlock,
+    loader: { threads: 0, memory: 2 ** 30 },
   };
 }
 

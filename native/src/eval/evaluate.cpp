@@ -4,48 +4,66 @@
 #include <cmath>
 #include <numeric>
 
-#include "base/buffer.h"
 #include "modelstore/safetensors.h"
+#include "train/batch_slot.h"
 #include "train/compute.h"
 #include "train/criterion.h"
+#include "train/encoder.h"
 #include "train/fit.h"
+#include "train/read_ahead.h"
 
 namespace sluice {
 
 namespace {
 
-constexpr size_t kEncodeGrain = 512;
+constexpr size_t kGrainBytes = size_t{64} << 10;    // of encoded rows: what a thread takes at once
+constexpr size_t kBatchBytes = size_t{256} << 20;   // of encoded rows: larger batches are split
+
+size_t row_bytes(const Encoder& encoder) {
+  const InputShape& shape = encoder.shape();
+  return 4 * (shape.dense + shape.tables + encoder.values() + shape.ids + 1);
+}
 
 /// Forward passes over a key range, with the features of each batch encoded into reused buffers.
 class Scorer {
  public:
   Scorer(const Snapshot& data, const EvalPlan& plan, Model& model)
-      : data_(data), plan_(plan), model_(model), batch_(plan.batch_size),
-        keys_(batch_), timestamps_(batch_), records_(batch_),
-        dense_(batch_ * plan.features.dense.size(), "batch"), categorical_(batch_ * plan.features.categorical.size(), "batch") {}
+      : data_(data), record_bytes_(data.schema().record_bytes()), model_(model), encoder_(plan.features, data.schema(), id_limit(plan.model)),
+        rows_(std::clamp<size_t>(kBatchBytes / row_bytes(encoder_), 1, plan.batch_size)),
+        grain_(std::max<size_t>(1, kGrainBytes / row_bytes(encoder_))), timestamps_(rows_), records_(rows_),
+        slot_(rows_, encoder_, false, model.batch_memory() != nullptr ? *model.batch_memory() : host_memory()) {}
 
-  /// logits [rows, outputs], labels [rows] of keys [first, first + rows), rows <= batch size.
+  /// Rows that are scored at once, at most.
+  size_t rows() const { return rows_; }
+
+  /// logits [rows, outputs], labels [rows] of keys [first, first + rows).
   void score(uint64_t first, size_t rows, float* logits, float* labels) {
-    std::iota(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(rows), first);
-    parallel_for(rows, kEncodeGrain, [&](size_t begin, size_t end) {
-      const size_t n = end - begin;
-      data_.gather(keys_.data() + begin, n, timestamps_.data() + begin, labels + begin, records_.data() + begin);
-      encode_features(plan_.features, data_.schema(), timestamps_.data() + begin, records_.data() + begin, n,
-                      dense_.data() + begin * plan_.features.dense.size(), categorical_.data() + begin, rows);
-    });
-    model_.forward({rows, dense_.data(), categorical_.data(), labels, nullptr}, logits);
+    std::iota(slot_.keys(), slot_.keys() + rows, first);
+    parallel_for(rows, grain_, [&](size_t begin, size_t end) { read(rows, begin, end); });
+    model_.forward(slot_.batch(rows), logits);
+    std::copy_n(slot_.labels(), rows, labels);
   }
 
  private:
+  /// Rows [begin, end) of a batch.
+  void read(size_t rows, size_t begin, size_t end) {
+    const size_t n = end - begin;
+    data_.gather(slot_.keys() + begin, n, timestamps_.data() + begin, slot_.labels() + begin, records_.data() + begin);
+    read_ahead(records_.data() + begin, n, record_bytes_);
+    EncodedRows to = encoder_.from_row(slot_.inputs(), begin);
+    to.stride = rows;
+    encoder_.encode({n, slot_.keys() + begin, timestamps_.data() + begin, records_.data() + begin}, std::nullopt, to);
+  }
+
   const Snapshot& data_;
-  const EvalPlan& plan_;
+  const size_t record_bytes_;
   Model& model_;
-  size_t batch_;
-  std::vector<uint64_t> keys_;
+  Encoder encoder_;
+  size_t rows_;
+  size_t grain_;
   std::vector<int64_t> timestamps_;
   std::vector<const uint8_t*> records_;
-  Buffer<float> dense_;
-  Buffer<int32_t> categorical_;
+  BatchSlot slot_;
 };
 
 bool is_bce(const Criterion& criterion) { return criterion.kind == Criterion::kBce; }
@@ -80,7 +98,7 @@ Metrics evaluate_window(Scorer& scorer, const EvalPlan& plan, size_t outputs, co
   Metrics metrics;
   metrics.samples = window.end - window.first;
   if (metrics.samples == 0) return metrics;
-  std::vector<float> logits(plan.batch_size * outputs);
+  std::vector<float> logits(scorer.rows() * outputs);
   std::vector<float> labels(metrics.samples);
   std::vector<float> scores(binary ? metrics.samples : 0);
   double loss = 0.0;
@@ -88,7 +106,7 @@ Metrics evaluate_window(Scorer& scorer, const EvalPlan& plan, size_t outputs, co
   size_t correct = 0;
   for (uint64_t at = 0; at < metrics.samples;) {
     stop.check();
-    const size_t rows = std::min<uint64_t>(plan.batch_size, metrics.samples - at);
+    const size_t rows = std::min<uint64_t>(scorer.rows(), metrics.samples - at);
     float* batch_labels = labels.data() + at;
     scorer.score(window.first + at, rows, logits.data(), batch_labels);
     for (size_t r = 0; r < rows; ++r) check_label(plan.criterion, batch_labels[r], window.first + at + r, outputs);

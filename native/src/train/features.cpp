@@ -1,124 +1,118 @@
 #include "train/features.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <string>
 
 #include "base/error.h"
-#include "base/rng.h"
 
 namespace sluice {
 
 namespace {
 
-constexpr int64_t kHourMs = 3'600'000;
-constexpr int64_t kDayMs = 24 * kHourMs;
-constexpr double kYearMs = 365.2425 * static_cast<double>(kDayMs);
-constexpr double kTwoPi = 6.283185307179586;
-
-int64_t floor_mod(int64_t a, int64_t b) {
-  const int64_t r = a % b;
-  return r < 0 ? r + b : r;
-}
-int64_t floor_div(int64_t a, int64_t b) { return (a - floor_mod(a, b)) / b; }
-
-int32_t integer(const uint8_t* record, uint32_t column) {
-  int32_t v;
-  std::memcpy(&v, record + size_t{4} * column, sizeof v);
-  return v;
-}
-float value(const uint8_t* record, uint32_t column, ColumnType type) {
-  if (type != ColumnType::kF32) return static_cast<float>(integer(record, column));
-  float v;
-  std::memcpy(&v, record + size_t{4} * column, sizeof v);
-  return v;
-}
-
-/// Month 0 … 11 of a day counted from 1970-01-01 (Hinnant, chrono-compatible low-level date algorithms).
-uint32_t month_of(int64_t day) {
-  const int64_t z = day + 719468;
-  const auto doe = static_cast<uint32_t>(floor_mod(z, 146097));
-  const uint32_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-  const uint32_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-  return ((5 * doy + 2) / 153 + 2) % 12;
-}
-
-float dense_value(const DenseFeature& f, ColumnType type, int64_t t, const uint8_t* record) {
-  switch (f.op) {
-    case DenseOp::kValue: return (value(record, f.column, type) - f.mean) * f.scale;
-    case DenseOp::kLog1p: return (std::log1p(value(record, f.column, type)) - f.mean) * f.scale;
-    case DenseOp::kSinDay: return std::sin(static_cast<float>(kTwoPi / kDayMs * static_cast<double>(floor_mod(t, kDayMs))));
-    case DenseOp::kCosDay: return std::cos(static_cast<float>(kTwoPi / kDayMs * static_cast<double>(floor_mod(t, kDayMs))));
-    case DenseOp::kSinYear: return static_cast<float>(std::sin(kTwoPi / kYearMs * static_cast<double>(t)));
-    case DenseOp::kCosYear: return static_cast<float>(std::cos(kTwoPi / kYearMs * static_cast<double>(t)));
-  }
-  return 0.0F;
-}
-
-int32_t categorical_index(const CategoricalFeature& f, ColumnType type, int64_t t, const uint8_t* record) {
-  uint64_t raw = 0;
-  switch (f.op) {
-    case CategoricalOp::kColumn:
-      raw = static_cast<uint32_t>(integer(record, f.column));
-      if (type != ColumnType::kCategory) raw = splitmix64(raw);
-      break;
-    case CategoricalOp::kCross:
-      raw = splitmix64(splitmix64(static_cast<uint32_t>(integer(record, f.column))) + static_cast<uint32_t>(integer(record, f.other)));
-      break;
-    case CategoricalOp::kHour: raw = static_cast<uint64_t>(floor_mod(t, kDayMs) / kHourMs); break;
-    case CategoricalOp::kWeekday: raw = static_cast<uint64_t>(floor_mod(floor_div(t, kDayMs) + 3, 7)); break;
-    case CategoricalOp::kMonth: raw = month_of(floor_div(t, kDayMs)); break;
-  }
-  return static_cast<int32_t>(raw % f.buckets);
-}
+constexpr uint64_t kMaxValues = uint64_t{1} << 28;  // of one sample
 
 bool uses_column(DenseOp op) { return op == DenseOp::kValue || op == DenseOp::kLog1p; }
+
+class Checker {
+ public:
+  explicit Checker(const Schema& schema) : schema_(schema) {}
+
+  void dense(const DenseFeature& f, const std::string& what) const {
+    if (uses_column(f.op)) number(f.column, what);
+    if (!std::isfinite(f.mean) || !std::isfinite(f.scale)) throw Error(code::kArgument, what + ": mean and scale must be finite");
+    if (!(f.low <= f.high)) throw Error(code::kArgument, what + ": the least value must not be above the greatest");
+  }
+
+  void categorical(const CategoricalFeature& f, const std::string& what) const {
+    if (f.op == CategoricalOp::kColumn || f.op == CategoricalOp::kCross) code_column(f.column, what);
+    if (f.op == CategoricalOp::kCross) code_column(f.other, what);
+    if (f.buckets == 0 || f.buckets > 0x7fffffffU) throw Error(code::kArgument, what + ": buckets: expected 1 to 2147483647, got " + std::to_string(f.buckets));
+    if (f.op != CategoricalOp::kBoundaries) return;
+    number(f.column, what);
+    const bool rising = std::adjacent_find(f.boundaries.begin(), f.boundaries.end(), [](float a, float b) { return !(a < b); }) == f.boundaries.end();
+    if (f.boundaries.empty() || !rising || !std::isfinite(f.boundaries.front()) || !std::isfinite(f.boundaries.back())) {
+      throw Error(code::kArgument, what + ": boundaries: expected finite numbers that rise");
+    }
+    if (f.buckets <= f.boundaries.size()) {
+      throw Error(code::kArgument, what + ": " + std::to_string(f.boundaries.size()) + " boundaries need " + std::to_string(f.boundaries.size() + 1) + " buckets, got " + std::to_string(f.buckets));
+    }
+  }
+
+  void tensor(const TensorFeature& f) const {
+    const std::string what = "features.tensor";
+    const Column& column = this->column(f.column, what);
+    if ((column.type != ColumnType::kF32 && column.type != ColumnType::kU8) || column.shape.empty() || column.elements() == 0) {
+      throw Error(code::kArgument, what + ": column '" + column.name + "' is no tensor of f32 or u8");
+    }
+    normalisation(f.mean, column, what + ": mean");
+    normalisation(f.deviation, column, what + ": deviation");
+    if (std::any_of(f.deviation.begin(), f.deviation.end(), [](float d) { return d <= 0.0F; })) throw Error(code::kArgument, what + ": deviations must be above 0");
+    const bool plain = f.crop == Crop::kNone && f.height == 0 && f.width == 0 && f.pad == 0 && !f.flip;
+    if (plain) return;
+    if (column.shape.size() != 3) throw Error(code::kArgument, what + ": only an image [height, width, channels] can be cropped, resized or flipped; column '" + column.name + "' has " + std::to_string(column.shape.size()) + " dimensions");
+    if ((f.height == 0) != (f.width == 0)) throw Error(code::kArgument, what + ": expected both height and width, or neither");
+    if (f.pad > 0 && f.crop != Crop::kRandom) throw Error(code::kArgument, what + ": pad goes with a random crop only");
+    if (uint64_t{f.height} * f.width * column.shape[2] > kMaxValues) throw Error(code::kArgument, what + ": more than " + std::to_string(kMaxValues) + " values");
+    if (f.crop == Crop::kCenter || f.crop == Crop::kRandom) fits(f, column, what);
+  }
+
+  void tokens(const TokensFeature& f) const {
+    const Column& column = this->column(f.column, "features.tokens");
+    if (column.type != ColumnType::kI32 || column.shape.size() != 1) throw Error(code::kArgument, "features.tokens: column '" + column.name + "' is no i32 tensor of one dimension");
+  }
+
+ private:
+  const Column& column(uint32_t index, const std::string& what) const {
+    if (index >= schema_.columns.size()) {
+      throw Error(code::kArgument, what + ": column " + std::to_string(index) + " does not exist, the dataset has " + std::to_string(schema_.columns.size()));
+    }
+    return schema_.columns[index];
+  }
+
+  const Column& single(uint32_t index, const std::string& what) const {
+    const Column& found = column(index, what);
+    if (!found.shape.empty() || found.type == ColumnType::kBytes) throw Error(code::kArgument, what + ": column '" + found.name + "' holds more than one value for a sample");
+    return found;
+  }
+
+  void number(uint32_t index, const std::string& what) const {
+    const Column& found = single(index, what);
+    if (found.type == ColumnType::kCategory) throw Error(code::kArgument, what + ": column '" + found.name + "' is a category, not a number");
+  }
+
+  void code_column(uint32_t index, const std::string& what) const {
+    const Column& found = single(index, what);
+    if (found.type == ColumnType::kF32) throw Error(code::kArgument, what + ": column '" + found.name + "' is a real number");
+  }
+
+  static void normalisation(const std::vector<float>& values, const Column& column, const std::string& what) {
+    const uint32_t channels = column.shape.back();
+    if (values.size() > 1 && values.size() != channels) {
+      throw Error(code::kArgument, what + ": expected one value or " + std::to_string(channels) + ", as column '" + column.name + "' has channels, got " + std::to_string(values.size()));
+    }
+    if (std::any_of(values.begin(), values.end(), [](float v) { return !std::isfinite(v); })) throw Error(code::kArgument, what + ": must be finite");
+  }
+
+  static void fits(const TensorFeature& f, const Column& column, const std::string& what) {
+    const uint64_t height = uint64_t{column.shape[0]} + 2 * uint64_t{f.pad};
+    const uint64_t width = uint64_t{column.shape[1]} + 2 * uint64_t{f.pad};
+    if (f.height <= height && f.width <= width) return;
+    throw Error(code::kArgument, what + ": a crop of " + std::to_string(f.height) + " x " + std::to_string(f.width) + " is larger than the images of column '" + column.name + "', " +
+                                     std::to_string(height) + " x " + std::to_string(width) + (f.pad > 0 ? " with their padding" : ""));
+  }
+
+  const Schema& schema_;
+};
 
 }  // namespace
 
 void check_features(const Features& features, const Schema& schema) {
-  const auto column = [&](uint32_t index, const std::string& what) -> const Column& {
-    if (index >= schema.columns.size()) {
-      throw Error(code::kArgument, what + ": column " + std::to_string(index) + " does not exist, the dataset has " + std::to_string(schema.columns.size()));
-    }
-    return schema.columns[index];
-  };
-  for (size_t i = 0; i < features.dense.size(); ++i) {
-    const DenseFeature& f = features.dense[i];
-    const std::string what = "features.dense[" + std::to_string(i) + "]";
-    if (uses_column(f.op) && column(f.column, what).type == ColumnType::kCategory) {
-      throw Error(code::kArgument, what + ": column '" + schema.columns[f.column].name + "' is a category, not a number");
-    }
-    if (!std::isfinite(f.mean) || !std::isfinite(f.scale)) throw Error(code::kArgument, what + ": mean and scale must be finite");
-  }
-  for (size_t i = 0; i < features.categorical.size(); ++i) {
-    const CategoricalFeature& f = features.categorical[i];
-    const std::string what = "features.categorical[" + std::to_string(i) + "]";
-    if (f.op == CategoricalOp::kColumn || f.op == CategoricalOp::kCross) {
-      if (column(f.column, what).type == ColumnType::kF32) throw Error(code::kArgument, what + ": column '" + schema.columns[f.column].name + "' is a real number");
-    }
-    if (f.op == CategoricalOp::kCross && column(f.other, what).type == ColumnType::kF32) {
-      throw Error(code::kArgument, what + ": column '" + schema.columns[f.other].name + "' is a real number");
-    }
-    if (f.buckets == 0 || f.buckets > 0x7fffffffU) throw Error(code::kArgument, what + ": buckets: expected 1 to 2147483647, got " + std::to_string(f.buckets));
-  }
-}
-
-void encode_features(const Features& features, const Schema& schema, const int64_t* timestamps, const uint8_t* const* records,
-                     size_t n, float* dense, int32_t* categorical, size_t stride) {
-  const auto type = [&](uint32_t column) { return column < schema.columns.size() ? schema.columns[column].type : ColumnType::kI32; };
-  const size_t width = features.dense.size();
-  for (size_t d = 0; d < width; ++d) {
-    const DenseFeature& f = features.dense[d];
-    const ColumnType column_type = type(f.column);
-    for (size_t i = 0; i < n; ++i) dense[i * width + d] = dense_value(f, column_type, timestamps[i], records[i]);
-  }
-  for (size_t c = 0; c < features.categorical.size(); ++c) {
-    const CategoricalFeature& f = features.categorical[c];
-    const ColumnType column_type = type(f.column);
-    int32_t* out = categorical + c * stride;
-    for (size_t i = 0; i < n; ++i) out[i] = categorical_index(f, column_type, timestamps[i], records[i]);
-  }
+  const Checker check(schema);
+  for (size_t i = 0; i < features.dense.size(); ++i) check.dense(features.dense[i], "features.dense[" + std::to_string(i) + "]");
+  for (size_t i = 0; i < features.categorical.size(); ++i) check.categorical(features.categorical[i], "features.categorical[" + std::to_string(i) + "]");
+  if (features.tensor) check.tensor(*features.tensor);
+  if (features.tokens) check.tokens(*features.tokens);
 }
 
 InputShape input_shape(const Features& features, const Schema& schema) {

@@ -1,6 +1,7 @@
 // From a stored record to a model's inputs: which column, which transformation, which table size.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -9,31 +10,36 @@
 namespace sluice {
 
 enum class DenseOp : uint8_t { kValue, kLog1p, kSinDay, kCosDay, kSinYear, kCosYear };
-/// Time ops use the sample's timestamp (UTC), the others `column`. Value ops give (x - mean) * scale.
+/// Time ops use the sample's timestamp (UTC), the others `column`. Value ops clip to [low, high] and give (x - mean) * scale,
+/// kLog1p (log(1 + x) - mean) * scale.
 struct DenseFeature {
   DenseOp op = DenseOp::kValue;
   uint32_t column = 0;
   float mean = 0.0F;
   float scale = 1.0F;
+  float low = std::numeric_limits<float>::lowest();
+  float high = std::numeric_limits<float>::max();
 };
 
-enum class CategoricalOp : uint8_t { kColumn, kCross, kHour, kWeekday, kMonth };
+enum class CategoricalOp : uint8_t { kColumn, kCross, kHour, kWeekday, kMonth, kBoundaries };
 /// kColumn: a category code modulo buckets, an integer hashed into buckets. kCross: both columns hashed together.
-/// kHour 0…23, kWeekday 0…6 from Monday, kMonth 0…11: modulo buckets too. Every index is < buckets.
+/// kHour 0…23, kWeekday 0…6 from Monday, kMonth 0…11: modulo buckets too. kBoundaries: the number of boundaries below a
+/// numeric value, as torch.bucketize. Every index is < buckets.
 struct CategoricalFeature {
   CategoricalOp op = CategoricalOp::kColumn;
   uint32_t column = 0;
   uint32_t other = 0;
   uint32_t buckets = 1;
+  std::vector<float> boundaries = {};  // rising
 };
 
-/// How the part of a stored image is chosen that the model sees. kRandom: anywhere after `pad` zeros were put around it;
-/// kRandomResized: a random area (0.08 to 1) and aspect ratio (3/4 to 4/3), resized (as torchvision's RandomResizedCrop). In
-/// evaluation all but kNone take the centre.
+/// How the part of a stored image is chosen that the model sees. kNone: all of it, resized where the model sees another size;
+/// kRandom: anywhere after `pad` zeros were put around it; kRandomResized: a random area (0.08 to 1) and aspect ratio (3/4 to
+/// 4/3), resized (as torchvision's RandomResizedCrop). In evaluation all but kNone take the centre.
 enum class Crop : uint8_t { kNone, kCenter, kRandom, kRandomResized };
 
-/// A tensor column as Batch::values. u8 values are divided by 255. An image [height, width, channels] may be cropped,
-/// resized and flipped, and gets (x - mean) / deviation by channel.
+/// An f32 or u8 tensor column as Batch::values. u8 values are divided by 255; then comes (x - mean) / deviation by channel, the
+/// last dimension. An image [height, width, channels] may be cropped, resized (bilinear) and flipped.
 struct TensorFeature {
   uint32_t column = 0;
   Crop crop = Crop::kNone;
@@ -41,7 +47,7 @@ struct TensorFeature {
   uint32_t width = 0;
   uint32_t pad = 0;
   bool flip = false;    // left to right, for every other sample in training
-  std::vector<float> mean, deviation;  // by channel, of values in 0 … 1; empty: 0 and 1
+  std::vector<float> mean = {}, deviation = {};  // by channel, or one for all; empty: 0 and 1
 };
 
 /// An i32 tensor column [length] as Batch::ids: token ids, 0 is padding.
@@ -66,11 +72,8 @@ struct InputShape {
 };
 InputShape input_shape(const Features& features, const Schema& schema);
 
-/// Throws E_ARGUMENT where a feature names a column that the schema lacks, a category as a dense value, or no buckets.
+/// Throws E_ARGUMENT where a feature names a column that the schema lacks or whose type or shape it cannot read, or has values
+/// out of their range.
 void check_features(const Features& features, const Schema& schema);
-
-/// Fills dense [n, D] row-major and categorical [T, n] (table-major, tables `stride` values apart) for n records.
-void encode_features(const Features& features, const Schema& schema, const int64_t* timestamps,
-                     const uint8_t* const* records, size_t n, float* dense, int32_t* categorical, size_t stride);
 
 }  // namespace sluice

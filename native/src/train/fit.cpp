@@ -101,4 +101,9 @@ void check_fit(const ModelSpec& model, const Features& features, const Schema& s
   std::visit([&](const auto& spec) { check_model(spec, features, has, criterion); }, model);
 }
 
+uint32_t id_limit(const ModelSpec& model) {
+  const auto* transformer = std::get_if<TransformerSpec>(&model);
+  return transformer == nullptr ? 0 : transformer->vocabulary;
+}
+
 }  // namespace sluice

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "base/error.h"
@@ -24,6 +25,11 @@ const T* gather_rows(const T* from, const std::vector<uint32_t>& rows, size_t wi
 }
 
 }  // namespace
+
+BatchWidths batch_widths(const InputShape& shape) {
+  const size_t values = std::accumulate(shape.values.begin(), shape.values.end(), size_t{shape.values.empty() ? 0U : 1U}, std::multiplies<>());
+  return {shape.dense, shape.tables, values, shape.ids};
+}
 
 void check_in_training(const InTraining& options) {
   require(options.keep > 0.0F && options.keep <= 1.0F, "in-training selection: the share to keep", "above 0 up to 1", options.keep);

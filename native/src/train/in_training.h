@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "train/features.h"
 #include "train/model.h"
 
 namespace sluice {
@@ -28,6 +29,7 @@ struct BatchWidths {
   size_t values = 0;
   size_t ids = 0;
 };
+BatchWidths batch_widths(const InputShape& shape);
 
 /// Throws E_ARGUMENT for a share outside (0, 1].
 void check_in_training(const InTraining& options);

@@ -1,163 +1,166 @@
 #include "train/loader.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
 #include <utility>
 
 #include "base/error.h"
 #include "base/rng.h"
 #include "train/criterion.h"
+#include "train/read_ahead.h"
 
 namespace sluice {
 
 namespace {
 
-std::vector<uint32_t> block_permutation(uint32_t n, uint32_t block, Rng& rng) {
-  const uint32_t blocks = (n - 1) / block + 1;
-  std::vector<uint32_t> order;
-  order.reserve(n);
-  const std::vector<uint32_t> block_order = permutation(blocks, rng);
-  for (uint32_t first = 0; first < blocks; first += kBlocksMixed) {
-    std::vector<uint32_t> mixed;
-    for (uint32_t b = first; b < std::min(blocks, first + kBlocksMixed); ++b) {
-      const uint64_t begin = uint64_t{block_order[b]} * block;
-      for (uint64_t i = begin; i < std::min<uint64_t>(n, begin + block); ++i) mixed.push_back(static_cast<uint32_t>(i));
-    }
-    for (const uint32_t at : permutation(static_cast<uint32_t>(mixed.size()), rng)) order.push_back(mixed[at]);
-  }
-  return order;
+constexpr uint32_t kMostThreads = 64;
+constexpr uint32_t kAhead = 3;  // slots beyond one a thread: the consumer's, and some that are ready
+constexpr size_t kLeastSlots = 2;
+
+uint32_t threads_of(const LoaderOptions& options, const Encoder& encoder) {
+  if (options.threads > 0) return std::min(options.threads, kMostThreads);
+  return encoder.values() == 0 ? 1 : std::clamp(std::thread::hardware_concurrency() / 4, 1U, 8U);
 }
 
 }  // namespace
 
 Loader::Loader(std::shared_ptr<Snapshot> data, const TrainSet& set, const Features& features, const LoaderOptions& options)
-    : data_(std::move(data)), set_(set), features_(features), options_(options) {
-  check_features(features_, data_->schema());
+    : data_(std::move(data)), set_(set), options_(options), encoder_(features, data_->schema(), options.id_limit), record_bytes_(data_->schema().record_bytes()) {
   if (set_.size() == 0 || set_.size() > 0xffffffffU) {
     throw Error(code::kArgument, "training set: expected 1 to 4294967295 entries, got " + std::to_string(set_.size()));
   }
   if (options_.block == 0) throw Error(code::kArgument, "shuffle block: expected at least 1, got 0");
-  choose_positions();
-  const size_t batch = std::min<size_t>(options_.batch_size, samples_);
-  batches_per_epoch_ = (samples_ + batch - 1) / batch;
-  options_.batch_size = static_cast<uint32_t>(batch);
-  timestamps_.resize(batch);
-  records_.resize(batch);
-  slots_.resize(std::max<uint32_t>(2, options_.slots));
-  for (Slot& slot : slots_) {
-    slot.dense = Buffer<float>(batch * features_.dense.size(), "batch");
-    slot.categorical = Buffer<int32_t>(batch * features_.categorical.size(), "batch");
-    slot.labels = Buffer<float>(batch, "batch");
-    slot.keys.resize(batch);
-    if (set_.weighted()) slot.weights = Buffer<float>(batch, "batch");
-  }
-  thread_ = std::thread([this] { produce(); });
+  std::vector<uint32_t> positions = choose_positions();
+  options_.batch_size = std::min(options_.batch_size, samples_);
+  batches_per_epoch_ = (uint64_t{samples_} + options_.batch_size - 1) / options_.batch_size;
+  total_ = batches_per_epoch_ * options_.epochs;
+  claimed_ = released_ = std::min(options_.first_batch, total_);
+  order_ = std::make_unique<EpochOrder>(options_.shuffle, options_.block, options_.seed, samples_, std::move(positions), options_.epochs);
+  make_slots();
+  start(std::min(threads_of(options_, encoder_), static_cast<uint32_t>(slots_.size() - 1)));
 }
 
-Loader::~Loader() {
-  {
-    const std::lock_guard lock(mutex_);
-    cancelled_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
-}
+Loader::~Loader() { stop(); }
 
-Loader::Slot* Loader::claim() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return cancelled_ || produced_ - consumed_ < slots_.size(); });
-  return cancelled_ ? nullptr : &slots_[produced_ % slots_.size()];
-}
-
-/// An entry is held out by a hash of seed and position: the same ones for training and for validation, in every run.
-void Loader::choose_positions() {
+/// An entry is held out by a hash of seed and position: the same ones for training and for validation, in every run. Empty
+/// without held-out entries.
+std::vector<uint32_t> Loader::choose_positions() {
+  std::vector<uint32_t> positions;
   samples_ = static_cast<uint32_t>(set_.size());
   if (options_.held_out > 0.0F) {
     const auto limit = static_cast<uint64_t>(std::min(options_.held_out, 1.0F) * 0x1.0p53);
     const uint64_t base = splitmix64(options_.seed ^ 0x76616c6964ULL);
     for (uint32_t i = 0; i < samples_; ++i) {
       const bool held_out = splitmix64(base + i) >> 11 < limit;
-      if (held_out == options_.validation) positions_.push_back(i);
+      if (held_out == options_.validation) positions.push_back(i);
     }
-    samples_ = static_cast<uint32_t>(positions_.size());
+    samples_ = static_cast<uint32_t>(positions.size());
   }
   if (samples_ == 0) {
     throw Error(code::kArgument, "of " + std::to_string(set_.size()) + " samples none is left for " + (options_.validation ? "validation" : "training"));
   }
+  return positions;
 }
 
-std::vector<uint32_t> Loader::epoch_order(uint32_t epoch) const {
-  std::vector<uint32_t> order;
-  Rng rng(options_.seed, (uint64_t{1} << 32) + epoch);
-  if (options_.shuffle == Shuffle::kGlobal) {
-    order = permutation(samples_, rng);
-  } else if (options_.shuffle == Shuffle::kBlock) {
-    order = block_permutation(samples_, options_.block, rng);
-  } else {
-    order.resize(samples_);
-    std::iota(order.begin(), order.end(), 0U);
+void Loader::make_slots() {
+  const size_t bytes = BatchSlot::bytes(options_.batch_size, encoder_, set_.weighted());
+  const uint64_t fitting = options_.memory / std::max<size_t>(1, bytes);
+  if (fitting < kLeastSlots) {
+    throw Error(code::kArgument, "loader: a batch of " + std::to_string(options_.batch_size) + " samples takes " + std::to_string(bytes) +
+                                     " bytes, and its memory of " + std::to_string(options_.memory) + " does not hold two of them: take smaller batches, or give it more");
   }
-  if (!positions_.empty()) {
-    for (uint32_t& at : order) at = positions_[at];
-  }
-  return order;
+  const uint64_t wanted = std::max<uint64_t>(kLeastSlots, options_.slots > 0 ? options_.slots : threads_of(options_, encoder_) + kAhead);
+  BatchMemory& memory = options_.batch_memory != nullptr ? *options_.batch_memory : host_memory();
+  for (uint64_t i = 0; i < std::min(fitting, wanted); ++i) slots_.push_back(std::make_unique<Slot>(options_.batch_size, encoder_, set_.weighted(), memory));
 }
 
-void Loader::produce() {
+void Loader::start(uint32_t threads) {
   try {
-    uint64_t passed = options_.first_batch;
-    for (uint32_t epoch = 0; epoch < options_.epochs; ++epoch) {
-      if (passed >= batches_per_epoch_) {
-        passed -= batches_per_epoch_;
-        continue;
-      }
-      const std::vector<uint32_t> order = epoch_order(epoch);
-      for (size_t first = std::exchange(passed, 0) * options_.batch_size; first < order.size(); first += options_.batch_size) {
-        Slot* slot = claim();
-        if (slot == nullptr) return;
-        fill(*slot, order.data() + first, std::min<size_t>(options_.batch_size, order.size() - first));
-        {
-          const std::lock_guard lock(mutex_);
-          ++produced_;
-        }
-        changed_.notify_all();
-      }
-    }
+    for (uint32_t i = 0; i < threads; ++i) threads_.emplace_back([this] { produce(); });
   } catch (...) {
-    const std::lock_guard lock(mutex_);
-    error_ = std::current_exception();
+    stop();
+    throw;
   }
+}
+
+void Loader::stop() noexcept {
   {
     const std::lock_guard lock(mutex_);
-    finished_ = true;
+    cancelled_ = true;
   }
-  changed_.notify_all();
+  space_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
-void Loader::fill(Slot& slot, const uint32_t* positions, size_t n) {
-  set_.get(positions, n, slot.keys.data(), slot.weights.empty() ? nullptr : slot.weights.data());
-  data_->gather(slot.keys.data(), n, timestamps_.data(), slot.labels.data(), records_.data());
-  for (size_t i = 0; i < n; ++i) check_label(options_.criterion, slot.labels[i], slot.keys[i], options_.outputs);
-  slot.batch = {n, slot.dense.data(), slot.categorical.data(), slot.labels.data(), slot.weights.empty() ? nullptr : slot.weights.data()};
-  slot.batch.keys = slot.keys.data();
-  encode_features(features_, data_->schema(), timestamps_.data(), records_.data(), n, slot.dense.data(), slot.categorical.data(), n);
+void Loader::produce() noexcept {
+  Claim work;
+  Scratch scratch;
+  while (claim(work)) {
+    Slot& slot = slot_of(work.batch);
+    slot.error = nullptr;
+    try {
+      if (!work.order) throw Error(code::kMemory, "could not allocate the order of " + std::to_string(samples_) + " samples");
+      fill(slot, work, scratch);
+    } catch (...) {
+      slot.error = std::current_exception();
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      slot.filled = true;
+    }
+    ready_.notify_one();
+  }
+}
+
+/// The next batch to read, once there is a slot for it; false when there is none any more.
+bool Loader::claim(Claim& claim) {
+  const std::lock_guard claiming(claiming_);
+  {
+    std::unique_lock lock(mutex_);
+    space_.wait(lock, [this] { return cancelled_ || claimed_ == total_ || claimed_ - released_ < slots_.size(); });
+    if (cancelled_ || claimed_ == total_) return false;
+    claim.batch = claimed_++;
+  }
+  try {
+    claim.order = order_->of(claim.batch / batches_per_epoch_);
+  } catch (const std::bad_alloc&) {
+    claim.order = nullptr;
+  }
+  return true;
+}
+
+void Loader::fill(Slot& slot, const Claim& claim, Scratch& scratch) {
+  const uint64_t first = claim.batch % batches_per_epoch_ * options_.batch_size;
+  const size_t n = std::min<uint64_t>(options_.batch_size, samples_ - first);
+  scratch.timestamps.resize(n);
+  scratch.records.resize(n);
+  set_.get(claim.order->data() + first, n, slot.keys(), slot.weights());
+  data_->gather(slot.keys(), n, scratch.timestamps.data(), slot.labels(), scratch.records.data());
+  read_ahead(scratch.records.data(), n, record_bytes_);
+  for (size_t i = 0; i < n; ++i) check_label(options_.criterion, slot.labels()[i], slot.keys()[i], options_.outputs);
+  std::optional<Augment> augment;
+  if (!options_.validation) augment = Augment{options_.seed, claim.batch / batches_per_epoch_};
+  EncodedRows inputs = slot.inputs();
+  inputs.stride = n;
+  encoder_.encode({n, slot.keys(), scratch.timestamps.data(), scratch.records.data()}, augment, inputs);
+  slot.content = slot.batch(n);
 }
 
 const Batch* Loader::next() {
   std::unique_lock lock(mutex_);
   if (holding_) {
-    ++consumed_;
+    slot_of(released_).filled = false;
+    ++released_;
     holding_ = false;
-    changed_.notify_all();
+    space_.notify_one();
   }
-  changed_.wait(lock, [this] { return finished_ || produced_ > consumed_; });
-  if (produced_ > consumed_) {
-    holding_ = true;
-    return &slots_[consumed_ % slots_.size()].batch;
-  }
-  if (error_) std::rethrow_exception(error_);
-  return nullptr;
+  if (released_ == total_) return nullptr;
+  Slot& slot = slot_of(released_);
+  ready_.wait(lock, [&slot] { return slot.filled; });
+  if (slot.error) std::rethrow_exception(slot.error);
+  holding_ = true;
+  return &slot.content;
 }
 
 }  // namespace sluice

@@ -8,6 +8,8 @@
 
 namespace sluice {
 
+class BatchMemory;
+
 /// Parameters are fp32 always. kBf16 and kFp16: products of operands rounded to 16 bits, as PyTorch's autocast; kFp16 with
 /// dynamic loss scaling (loss_scale.h).
 enum class Precision : uint8_t { kFp32, kBf16, kFp16 };
@@ -169,6 +171,9 @@ class Model {
   virtual void forward(const Batch& batch, float* logits) = 0;
   /// A forward pass that tells more; labels are needed for losses and gradients.
   virtual void score(const Batch& batch, const Scores& scores) = 0;
+
+  /// Where batches for this model should lie; null: anywhere.
+  virtual BatchMemory* batch_memory() { return nullptr; }
 
   virtual uint32_t outputs() const = 0;
   virtual uint32_t embedding_width() const = 0;

@@ -50,10 +50,14 @@ std::string identity(const TrainPlan& plan, uint64_t samples) {
   return text;
 }
 
-LoaderOptions loader_options(const TrainPlan& plan, uint32_t outputs) {
-  LoaderOptions options{plan.batch_size, plan.epochs, plan.shuffle, plan.options.seed, plan.options.criterion, outputs};
+LoaderOptions loader_options(const TrainPlan& plan, Model& model) {
+  LoaderOptions options{plan.batch_size, plan.epochs, plan.shuffle, plan.options.seed, plan.options.criterion, model.outputs()};
   options.held_out = plan.early_stop.held_out;
   options.block = plan.shuffle_block;
+  options.threads = plan.loader_threads;
+  options.memory = plan.loader_memory;
+  options.id_limit = id_limit(plan.model);
+  options.batch_memory = model.batch_memory();
   return options;
 }
 
@@ -63,7 +67,7 @@ class Training {
            const std::function<void(const TrainProgress&)>& progress)
       : data_(std::move(data)), set_(set), plan_(plan), stop_(stop), progress_(progress),
         model_(make_model(plan.model, plan.options)),
-        selector_(plan.in_training, {plan.features.dense.size(), plan.features.categorical.size(), 0, 0}, plan.options.seed), identity_(identity(plan, set.size())) {
+        selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed), identity_(identity(plan, set.size())) {
     if (!plan.parent.empty()) {
       load_safetensors(plan.parent, model_->parameters());
       model_->parameters_changed();
@@ -73,7 +77,7 @@ class Training {
   TrainResult run() {
     const ComputeScope compute(3.0 * model_->flops_per_row() * plan_.batch_size);
     resume();
-    LoaderOptions options = loader_options(plan_, model_->outputs());
+    LoaderOptions options = loader_options(plan_, *model_);
     options.first_batch = state_.batches;
     Loader loader(data_, set_, plan_.features, options);
     batches_per_epoch_ = loader.batches_per_epoch();
@@ -181,7 +185,7 @@ class Training {
   }
 
   double validation_loss() {
-    LoaderOptions options = loader_options(plan_, model_->outputs());
+    LoaderOptions options = loader_options(plan_, *model_);
     options.epochs = 1;
     options.shuffle = Shuffle::kNone;
     options.validation = true;

@@ -47,6 +47,8 @@ struct TrainPlan {
   InTraining in_training;
   Shuffle shuffle = Shuffle::kGlobal;
   uint32_t shuffle_block = 65'536;
+  uint32_t loader_threads = 0;                     // LoaderOptions::threads
+  uint64_t loader_memory = LoaderOptions().memory; // LoaderOptions::memory
   std::string parent;  // model file to start from; empty: random initial weights from options.seed
   std::string output;  // model file to write
   std::vector<std::pair<std::string, std::string>> metadata;  // goes into the model file

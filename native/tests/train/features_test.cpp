@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "fixtures.h"
-#include "train/features.h"
+#include "train/encoder.h"
 
 namespace sluice {
 namespace {
@@ -20,12 +20,14 @@ std::vector<uint8_t> record(float distance, int32_t origin, int32_t destination,
   return bytes;
 }
 
+const uint64_t kKey = 0;
+
 std::vector<int32_t> categorical(const std::vector<CategoricalFeature>& features, int64_t time, const std::vector<uint8_t>& bytes) {
   Features f;
   f.categorical = features;
   const uint8_t* at = bytes.data();
   std::vector<int32_t> out(features.size());
-  encode_features(f, kSchema, &time, &at, 1, nullptr, out.data(), 1);
+  Encoder(f, kSchema).encode({1, &kKey, &time, &at}, std::nullopt, {nullptr, out.data(), 1, nullptr, nullptr});
   return out;
 }
 
@@ -34,7 +36,7 @@ std::vector<float> dense(const std::vector<DenseFeature>& features, int64_t time
   f.dense = features;
   const uint8_t* at = bytes.data();
   std::vector<float> out(features.size());
-  encode_features(f, kSchema, &time, &at, 1, out.data(), nullptr, 1);
+  Encoder(f, kSchema).encode({1, &kKey, &time, &at}, std::nullopt, {out.data(), nullptr, 1, nullptr, nullptr});
   return out;
 }
 
@@ -93,6 +95,53 @@ TEST(Features, RefusesWhatTheSchemaLacks) {
   EXPECT_EQ(error_of([&] { check_features(f, kSchema); }).first, "E_ARGUMENT");
   f.categorical = {{CategoricalOp::kColumn, 1, 0, 0}};
   EXPECT_EQ(error_of([&] { check_features(f, kSchema); }).first, "E_ARGUMENT");
+}
+
+TEST(Features, ValuesAreClippedBeforeAnythingElse) {
+  const auto out = dense({{DenseOp::kValue, 0, 1.0F, 2.0F, -5.0F, 4.0F}, {DenseOp::kLog1p, 3, 0.0F, 1.0F, 0.0F}}, 0, record(9.0F, 0, 0, -2));
+  EXPECT_FLOAT_EQ(out[0], 6.0F);
+  EXPECT_FLOAT_EQ(out[1], 0.0F);  // log(1 + 0) instead of that of a negative number
+}
+
+TEST(Features, BoundariesCountAsTorchBucketize) {
+  const CategoricalFeature f{CategoricalOp::kBoundaries, 0, 0, 4, {1.0F, 3.0F, 5.0F}};
+  // torch.bucketize(torch.tensor([-1., 1., 2., 3., 4.5, 5., 5.1]), torch.tensor([1., 3., 5.]))
+  const std::pair<float, int32_t> expected[] = {{-1.0F, 0}, {1.0F, 0}, {2.0F, 1}, {3.0F, 1}, {4.5F, 2}, {5.0F, 2}, {5.1F, 3}};
+  for (const auto& [value, index] : expected) EXPECT_EQ(categorical({f}, 0, record(value, 0, 0, 0))[0], index) << value;
+}
+
+TEST(Features, RefusesBoundariesThatDoNotRiseOrDoNotFit) {
+  const auto error = [](uint32_t column, uint32_t buckets, std::vector<float> boundaries) {
+    Features f;
+    f.categorical = {{CategoricalOp::kBoundaries, column, 0, buckets, std::move(boundaries)}};
+    return error_of([&] { check_features(f, kSchema); }).second;
+  };
+  EXPECT_EQ(error(0, 3, {1.0F, 1.0F}), "features.categorical[0]: boundaries: expected finite numbers that rise");
+  EXPECT_EQ(error(0, 3, {}), "features.categorical[0]: boundaries: expected finite numbers that rise");
+  EXPECT_EQ(error(0, 2, {1.0F, 2.0F}), "features.categorical[0]: 2 boundaries need 3 buckets, got 2");
+  EXPECT_EQ(error(1, 3, {1.0F, 2.0F}), "features.categorical[0]: column 'origin' is a category, not a number");
+}
+
+TEST(Features, ABatchOfAnySizeIsEncodedRowByRow) {
+  Features f;
+  f.dense = {{DenseOp::kValue, 0}, {DenseOp::kValue, 3}};
+  f.categorical = {{CategoricalOp::kColumn, 1, 0, 1000}, {CategoricalOp::kColumn, 2, 0, 1000}};
+  constexpr size_t kRows = 150;
+  std::vector<std::vector<uint8_t>> records;
+  std::vector<const uint8_t*> at;
+  for (size_t i = 0; i < kRows; ++i) records.push_back(record(static_cast<float>(i), static_cast<int32_t>(2 * i), static_cast<int32_t>(3 * i), static_cast<int32_t>(4 * i)));
+  for (const auto& bytes : records) at.push_back(bytes.data());
+  const std::vector<int64_t> times(kRows, 0);
+  const std::vector<uint64_t> keys(kRows, 0);
+  std::vector<float> numbers(2 * kRows);
+  std::vector<int32_t> codes(2 * kRows);
+  Encoder(f, kSchema).encode({kRows, keys.data(), times.data(), at.data()}, std::nullopt, {numbers.data(), codes.data(), kRows, nullptr, nullptr});
+  for (size_t i = 0; i < kRows; ++i) {
+    EXPECT_EQ(numbers[2 * i], static_cast<float>(i));
+    EXPECT_EQ(numbers[2 * i + 1], static_cast<float>(4 * i));
+    EXPECT_EQ(codes[i], static_cast<int32_t>(2 * i));
+    EXPECT_EQ(codes[kRows + i], static_cast<int32_t>(3 * i));
+  }
 }
 
 }  // namespace

@@ -16,14 +16,15 @@ export type HashedPolicies = {
 
 /**
  * SHA-256 (hex) of the canonical JSON of everything that influences results, defaults filled in. Left out: the
- * pipeline's name, the number of threads, replay.maxTriggers, and the place of the user's modules (their contents count).
+ * pipeline's name, the number of threads, training.loader, replay.maxTriggers, and the place of the user's modules (their contents count).
  */
 export function pipelineHash(config: PipelineConfig, policies: HashedPolicies): string {
-  const { pipeline, replay, dataset, ...rest } = config;
+  const { pipeline, replay, dataset, training, ...rest } = config;
+  const { loader: _, ...trained } = training;
   const { model, trigger, selection, modules } = policies;
   const data = 'module' in dataset ? { ...dataset, module: true } : dataset;
   const counted = { seed: pipeline.seed, batch: replay.batch, modules: [...modules].sort() };
-  return sha256(canonicalJson({ ...rest, dataset: data, model, trigger, selection, ...counted }));
+  return sha256(canonicalJson({ ...rest, training: trained, dataset: data, model, trigger, selection, ...counted }));
 }
 
 /** Of a file of any size. E_NOT_FOUND, E_IO. */

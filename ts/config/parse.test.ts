@@ -20,8 +20,11 @@ test('defaults are filled in', async () => {
     checkpoint: { everySeconds: 60 },
     criterion: 'bce',
     precision: 'fp32',
+    device: 'cpu',
+    deterministic: true,
     shuffle: 'global',
     shuffleBlock: 65_536,
+    loader: { memory: 1024 },
     start: 'previous',
   });
   assert.equal(config.evaluation, { window: 604_800_000, windows: 'following', batchSize: 8192 });

@@ -4,6 +4,8 @@ import { columnName, whole } from './fields.js';
 
 const columnDense = z.strictObject({
   column: columnName.describe('A stored f32 or i32 column.'),
+  min: z.number().optional().describe('Smaller values become this one, before anything else.'),
+  max: z.number().optional().describe('Larger values become this one, before anything else.'),
   log: z.boolean().default(false).describe('Take log(1 + x) first.'),
   mean: z.number().default(0).describe('Subtracted from the value.'),
   scale: z
@@ -34,21 +36,80 @@ const crossCategorical = z.strictObject({
   buckets: buckets.describe('Rows of the embedding table that combinations are hashed into.'),
 });
 
+const boundaryCategorical = z.strictObject({
+  column: columnName.describe('A stored f32 or i32 column.'),
+  boundaries: z
+    .array(z.number())
+    .min(1)
+    .max(1_000_000)
+    .describe('Rising numbers. The index is the number of those below the value; a table has one row more (torch.bucketize).'),
+});
+
 const timeCategorical = z.strictObject({
   time: z.enum(['hour', 'weekday', 'month']).describe('Hour of the day (24), day of the week (7) or month (12), UTC.'),
 });
 
-const categoricalFeature = z.union([columnCategorical, crossCategorical, timeCategorical], {
+const categoricalFeature = z.union([columnCategorical, boundaryCategorical, crossCategorical, timeCategorical], {
   error: 'expected one of column, cross and time',
 });
+
+const perChannel = (what: string) =>
+  z
+    .union([z.number(), z.array(z.number()).min(1).max(65_536)])
+    .optional()
+    .describe(`${what}, one for all channels (the last dimension) or one for each, of values in 0 to 1 where the column is u8.`);
+
+/** Channel means and standard deviations of the training images of well-known data sets. */
+export const normalizations = {
+  imagenet: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+  cifar10: { mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
+  mnist: { mean: [0.1307], std: [0.3081] },
+} as const;
+
+const normalized = {
+  mean: perChannel('Subtracted'),
+  std: perChannel('Divided by afterwards'),
+  normalize: z.enum(['imagenet', 'cifar10', 'mnist']).optional().describe('Instead of mean and std: those of this data set.'),
+};
+
+const side = whole(1, 16_384);
+
+const image = z
+  .strictObject({
+    column: columnName.describe('A stored u8 or f32 column [height, width, channels].'),
+    crop: z
+      .enum(['none', 'center', 'random', 'random-resized'])
+      .default('none')
+      .describe(
+        'none: the whole image, resized where size says so; random: anywhere after pad; random-resized: a random area and aspect ratio, resized (torchvision). In evaluation crops take the centre.',
+      ),
+    size: z.tuple([side, side]).optional().describe('Height and width that the model sees. Default: those that are stored.'),
+    pad: whole(0, 16_384).default(0).describe('Zeros around the image before a random crop.'),
+    flip: z.boolean().default(false).describe('Mirror every other image from left to right in training.'),
+    ...normalized,
+  })
+  .describe('Images as input of the model: u8 values are divided by 255.');
+
+const tensor = z
+  .strictObject({ column: columnName.describe('A stored u8 or f32 tensor column.'), ...normalized })
+  .describe('A tensor as input of the model, as it is stored: u8 values are divided by 255.');
+
+const tokens = z
+  .strictObject({ column: columnName.describe('A stored i32 column [length] of token ids; 0 is padding.') })
+  .describe('Token ids as input of a text model.');
 
 export const features = z
   .strictObject({
     dense: z.array(denseFeature).max(4096).default([]).describe('Numbers that enter the model as they are.'),
     categorical: z.array(categoricalFeature).max(4096).default([]).describe('Features with an embedding table each.'),
+    image: image.optional(),
+    tensor: tensor.optional(),
+    tokens: tokens.optional(),
   })
   .describe("The model's inputs, made from stored columns and from the timestamp.");
 
 export type FeaturesConfig = z.output<typeof features>;
 export type DenseFeatureConfig = z.output<typeof denseFeature>;
+export type ImageConfig = z.output<typeof image>;
+export type TensorConfig = z.output<typeof tensor>;
 export type CategoricalFeatureConfig = z.output<typeof categoricalFeature>;

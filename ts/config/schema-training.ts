@@ -173,6 +173,14 @@ const checkpoint = z
   .prefault({})
   .describe('How often the state of a training is saved, from which a killed one goes on.');
 
+const loader = z
+  .strictObject({
+    threads: whole(1, 64).optional().describe('Threads that read and encode samples. Default: one, with images or tensors a quarter of the cores.'),
+    memory: whole(1, 1_048_576).default(1024).describe('MiB that all batches which are read ahead may take.'),
+  })
+  .prefault({})
+  .describe('How samples are fed to a training. It changes no result.');
+
 export const training = z
   .strictObject({
     batchSize: batchSize.default(512).describe('Samples in one step.'),
@@ -204,6 +212,7 @@ export const training = z
       .default('global')
       .describe('global: a new random order in every epoch; block: of blocks, and within a few of them; none: by arrival.'),
     shuffleBlock: whole(1, 1_000_000_000).default(65_536).describe('Samples of a block.'),
+    loader,
     start: z
       .enum(['previous', 'scratch'])
       .default('previous')

@@ -39,14 +39,20 @@ dataset:
 features:                       # what the model sees
   dense:                        # numbers: (x - mean) * scale, with log: true (log(1 + x) - mean) * scale
     - { column: distance, mean: 730, scale: 0.002, log: false }
+    # - { column: distance, min: 0, max: 2500 }          # clipped first
     - { time: sin-day }         # sin-day | cos-day | sin-year | cos-year
     - { time: cos-day }
   categorical:                  # each has an embedding table with this many rows (buckets)
     - { column: origin, buckets: 512 }
     - { column: destination, buckets: 512 }
     - { cross: [origin, destination], buckets: 16384 }   # the combination of two columns, hashed
+    # - { column: distance, boundaries: [250, 500, 1000] }   # the number of boundaries below the value
     - { time: hour }            # hour | weekday | month
     - { time: weekday }
+  # Models of images, tensors or text take one of these instead:
+  # image: { column: photo, crop: random, size: [32, 32], pad: 4, flip: true, normalize: cifar10 }   # crop: none | center | random | random-resized
+  # tensor: { column: signal, mean: 0.5, std: 0.25 }     # or normalize: imagenet | cifar10 | mnist
+  # tokens: { column: words }
 
 model:
   id: dlrm
@@ -73,7 +79,10 @@ training:
   # inTraining: { keep: 0.5, score: gradient-norm, choice: sampled }   # trains on a part of each batch: by gradient-norm | loss | uniform, sampled | greatest
   checkpoint: { everySeconds: 60 }           # also everySteps; a killed training goes on from the last one
   precision: fp32               # fp32 | bf16
+  # device: cpu                 # cpu | cuda | auto
+  # deterministic: true         # false lets a GPU add up in any order where that is faster
   shuffle: global               # global: a new random order in every epoch | block: of blocks of shuffleBlock: 65536 samples | none
+  # loader: { threads: 2, memory: 1024 }     # that read ahead, and MiB that they may take
   start: previous               # each training starts from the previous model | scratch: from random weights
   # first: ./pretrained.safetensors          # what the first training starts from (default: random weights)
 

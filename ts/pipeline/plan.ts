@@ -1,12 +1,15 @@
 // From the pipeline file's sections to the flat plans that cross the border.
 import type { LoadedPipeline } from '../config/parse.js';
 import type { OptimizerConfig, PipelineConfig, ScheduleConfig } from '../config/schema.js';
+import { type ImageConfig, normalizations, type TensorConfig } from '../config/schema-features.js';
 import { SluiceError } from '../errors.js';
 import { chooseDevice } from './device.js';
 import type { Features, Model, Optimizer, Schema, TrainPlan } from '../native/types.js';
 
 /** What stays the same for all trainings of a pipeline. */
 export type TrainingRecipe = Omit<TrainPlan, 'trainset' | 'parent' | 'output' | 'metadata' | 'checkpoints'>;
+
+type RawTensor = NonNullable<Features['tensor']>;
 
 const hours = 24;
 const weekdays = 7;
@@ -17,7 +20,7 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
   const { pipeline: section, features: featureConfig, training } = pipeline.config;
   const features = featuresOf(featureConfig, schema);
   const criterion = criterionOf(training);
-  const model = modelOf(pipeline, features, criterion.kind === 'cross-entropy' ? schema.classes : 1);
+  const model = modelOf(pipeline, features, schema, criterion.kind === 'cross-entropy' ? schema.classes : 1);
   return {
     trainsetFolder,
     features,
@@ -38,7 +41,7 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
     inTraining: training.inTraining ?? { keep: 1, score: 'uniform', choice: 'sampled' },
     shuffle: training.shuffle,
     shuffleBlock: training.shuffleBlock,
-    loader: { threads: 0, memory: 2 ** 30 },
+    loader: { threads: training.loader.threads ?? 0, memory: training.loader.memory * 2 ** 20 },
   };
 }
 
@@ -47,24 +50,49 @@ function featuresOf(config: PipelineConfig['features'], schema: Schema): Feature
   const dense = config.dense.map((f): Features['dense'][number] =>
     'time' in f
       ? { op: f.time, column: 0, mean: 0, scale: 1 }
-      : { op: f.log ? 'log1p' : 'value', column: column(f.column), mean: f.mean, scale: f.scale },
+      : { op: f.log ? 'log1p' : 'value', column: column(f.column), mean: f.mean, scale: f.scale, ...clipOf(f) },
   );
   const categorical = config.categorical.map((f): Features['categorical'][number] => {
     if ('time' in f) return { op: f.time, column: 0, other: 0, buckets: { hour: hours, weekday: weekdays, month: months }[f.time] };
     if ('cross' in f) return { op: 'cross', column: column(f.cross[0]), other: column(f.cross[1]), buckets: f.buckets };
+    if ('boundaries' in f) {
+      return { op: 'boundaries', column: column(f.column), other: 0, buckets: f.boundaries.length + 1, boundaries: f.boundaries };
+    }
     return { op: 'column', column: column(f.column), other: 0, buckets: f.buckets };
   });
-  return { dense, categorical, tensor: null, tokens: null };
+  const values = config.image ?? config.tensor;
+  const tensor = values === undefined ? null : tensorOf(values, column(values.column));
+  return { dense, categorical, tensor, tokens: config.tokens === undefined ? null : { column: column(config.tokens.column) } };
 }
 
+const clipOf = ({ min, max }: { min?: number | undefined; max?: number | undefined }) => ({
+  ...(min === undefined ? {} : { low: min }),
+  ...(max === undefined ? {} : { high: max }),
+});
+
+function tensorOf(config: ImageConfig | TensorConfig, column: number): RawTensor {
+  const { mean = [], std = [] } = config.normalize === undefined ? config : normalizations[config.normalize];
+  const { crop, size, pad, flip } = { crop: 'none' as const, size: undefined, pad: 0, flip: false, ...config };
+  const [height, width] = size ?? [0, 0];
+  return { column, crop, height, width, pad, flip, mean: [mean].flat(), deviation: [std].flat() };
+}
+
+/** Shape of the tensor that a model gets, [] without one. */
+function valuesOf({ tensor }: Features, schema: Schema): number[] {
+  const shape = tensor === null ? [] : (schema.columns[tensor.column]?.shape ?? []);
+  return tensor !== null && tensor.height > 0 ? [tensor.height, tensor.width, ...shape.slice(2)] : shape;
+}
+
+const idsOf = ({ tokens }: Features, schema: Schema): number => (tokens === null ? 0 : (schema.columns[tokens.column]?.shape[0] ?? 0));
+
 /** The architecture of the model's definition, which may be the user's: E_MODULE when it fails. The core checks what it gives. */
-function modelOf({ model, dir }: LoadedPipeline, features: Features, outputs: number): Model {
+function modelOf({ model, dir }: LoadedPipeline, features: Features, schema: Schema, outputs: number): Model {
   try {
     return model.policy.build(model.config, {
       dense: features.dense.length,
       tables: features.categorical.map((f) => f.buckets),
-      values: [],
-      ids: 0,
+      values: valuesOf(features, schema),
+      ids: idsOf(features, schema),
       outputs,
       dir,
     });

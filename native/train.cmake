@@ -24,6 +24,7 @@ add_library(sluice_train STATIC
   src/train/models/mlp_model.cpp
   src/train/models/resnet.cpp
   src/train/optimizer.cpp
+  src/train/panels.cpp
   src/train/read_ahead.cpp
   src/train/schedule.cpp
   src/train/script/archive.cpp
@@ -49,16 +50,22 @@ endif()
 target_link_libraries(sluice_train PUBLIC sluice_data PRIVATE sluice_torch sluice_json sluice_warnings)
 
 # The inner loops once per instruction set; kernels() chooses at run time.
-function(sluice_kernels set)
-  add_library(sluice_kernels_${set} OBJECT src/train/kernels_impl.cpp src/train/image_kernels_impl.cpp)
+function(sluice_kernel_files set)
+  cmake_parse_arguments(PARSE_ARGV 1 KERNELS "" "" "FILES;FLAGS")
+  add_library(sluice_kernels_${set} OBJECT ${KERNELS_FILES})
   target_include_directories(sluice_kernels_${set} PRIVATE src)
   target_compile_definitions(sluice_kernels_${set} PRIVATE SLUICE_KERNELS=kernels_${set})
-  target_compile_options(sluice_kernels_${set} PRIVATE -O3 -fno-math-errno -fno-trapping-math -Wno-psabi ${ARGN})
+  target_compile_options(sluice_kernels_${set} PRIVATE -O3 -fno-math-errno -fno-trapping-math -Wno-psabi ${KERNELS_FLAGS})
   target_link_libraries(sluice_kernels_${set} PRIVATE sluice_warnings)
   target_sources(sluice_train PRIVATE $<TARGET_OBJECTS:sluice_kernels_${set}>)
 endfunction()
-sluice_kernels(base)
+function(sluice_kernels set vector_bytes)
+  sluice_kernel_files(${set} FILES src/train/kernels_impl.cpp src/train/gemm_impl.cpp src/train/image_kernels_impl.cpp FLAGS -DSLUICE_VECTOR_BYTES=${vector_bytes} ${ARGN})
+endfunction()
+sluice_kernels(base 16)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  sluice_kernels(avx2 -mavx2 -mfma)
-  sluice_kernels(avx512 -mavx512f -mavx512vl -mavx512bw -mavx512dq -mfma)
+  sluice_kernels(avx2 32 -mavx2 -mfma)
+  set(avx512 -mavx512f -mavx512vl -mavx512bw -mavx512dq -mfma)
+  sluice_kernels(avx512 64 ${avx512})
+  sluice_kernel_files(bf16 FILES src/train/gemm_bf16.cpp FLAGS -mavx512bf16 ${avx512})
 endif()

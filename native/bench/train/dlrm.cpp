@@ -2,7 +2,7 @@
 //   export            write weights.bin (parameters in order) and batches.bin for the peer
 //   run N             N optimizer steps on the next batches -> {"seconds":[…],"losses":[…]}
 //   record N          the same, with every sample's loss, gradient at the logit and embedding recorded on the way
-//   products          the step's own matrix products alone -> {"gflops":…,"seconds":…}
+//   products          forward pass, backward pass and update of the MLPs alone -> {"gflops":…,"seconds":…}
 //   memory N, disk N  N steps on batches in memory, or from a dataset on disk, page cache dropped -> {"samplesPerSecond":…}
 //   infer N           N forward passes -> {"seconds":[…]};  score N: the same with losses, gradients, embeddings
 //   select N          N steps on half of each batch, chosen by gradient norm -> {"seconds":[…]}
@@ -14,9 +14,11 @@
 #include <utility>
 
 #include "base/buffer.h"
+#include "base/rng.h"
 #include "dlrm_data.h"
 #include "part.h"
 #include "train/compute.h"
+#include "train/models/mlp.h"
 #include "train/train.h"
 
 namespace sluice::bench {
@@ -98,38 +100,31 @@ class DlrmPart final : public Part {
     return "{\"seconds\":" + json(seconds) + ",\"losses\":" + json(losses) + "}";
   }
 
-  /// Forward, input-gradient and weight-gradient products of all layers, each with its matrices laid out as in the step
-  /// and written just before, as there. The median of five passes.
+  /// Forward pass, backward pass and update of both MLPs alone. The median of five passes.
   std::string products() {
-    struct Layer {
-      size_t in, out;
-      Buffer<float> x, dx, w, y, dy;
+    Rng rng(1);
+    const size_t width = spec_.embedding;
+    const size_t z = width + (kTables + 1) * kTables / 2;
+    const auto sizes = [](size_t in, const std::vector<uint32_t>& layers) {
+      std::vector<uint32_t> all{static_cast<uint32_t>(in)};
+      all.insert(all.end(), layers.begin(), layers.end());
+      return all;
     };
-    std::vector<std::pair<size_t, size_t>> widths;
-    size_t before = kDense;
-    for (const uint32_t width : spec_.bottom) widths.emplace_back(std::exchange(before, width), width);
-    before = spec_.embedding + (kTables + 1) * kTables / 2;
-    for (const uint32_t width : spec_.top) widths.emplace_back(std::exchange(before, width), width);
-    std::vector<Layer> layers;
-    double flops = 0.0;
-    for (const auto& [in, out] : widths) {
-      const size_t x = kBatch * padded_stride(in);
-      const size_t y = kBatch * padded_stride(out);
-      layers.push_back({in, out, {x, "x"}, {x, "dx"}, {in * out, "w"}, {y, "y"}, {y, "dy"}});
-      flops += 2.0 * kBatch * static_cast<double>(in * out) * (in == kDense ? 2 : 3);
-    }
+    Mlp bottom("bottom", sizes(kDense, spec_.bottom), true, options_, rng);
+    Mlp top("top", sizes(z, spec_.top), false, options_, rng);
+    Buffer<float> in(kBatch * z, "inputs"), out(kBatch * width, "outputs"), logits(kBatch, "logits"), dy(kBatch, "gradients"), dz(kBatch * z, "gradients");
+    for (float& x : in) x = static_cast<float>(rng.normal());
+    for (float& x : dy) x = 1e-3F * static_cast<float>(rng.normal());
     std::vector<double> seconds;
     for (int pass = 0; pass < 5; ++pass) {
       const auto start = Clock::now();
-      for (Layer& l : layers) {
-        const size_t in = padded_stride(l.in);
-        const size_t out = padded_stride(l.out);
-        gemm({l.x.data(), kBatch, l.in, in}, Matrix{l.w.data(), l.out, l.in, l.in}.t(), l.y.data(), out);
-        if (l.in != kDense) gemm({l.dy.data(), kBatch, l.out, out}, {l.w.data(), l.out, l.in, l.in}, l.dx.data(), in);
-        gemm(Matrix{l.dy.data(), kBatch, l.out, out}.t(), {l.x.data(), kBatch, l.in, in}, l.w.data(), l.in, -0.1F, 1.0F);
-      }
+      bottom.forward(in.data(), kDense, kBatch, out.data(), width);
+      top.forward(in.data(), z, kBatch, logits.data(), 1);
+      top.step(dy.data(), 1, dz.data(), z, 1.0F);
+      bottom.step(out.data(), width, nullptr, 0, 1e-6F);
       seconds.push_back(seconds_since(start));
     }
+    const double flops = kBatch * (3.0 * (bottom.flops_per_row() + top.flops_per_row()) - 2.0 * kDense * spec_.bottom[0]);
     const double middle = median(seconds);
     return "{\"gflops\":" + std::to_string(flops / middle / 1e9) + ",\"seconds\":" + std::to_string(middle) + "}";
   }

@@ -1,11 +1,8 @@
 #include "train/compute.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/addmm.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/mm.h>
-#include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "base/error.h"
@@ -15,14 +12,7 @@ namespace sluice {
 
 namespace {
 
-at::Tensor view(const Matrix& m) {
-  const auto rows = static_cast<int64_t>(m.rows);
-  const auto cols = static_cast<int64_t>(m.cols);
-  at::Tensor t = at::from_blob(const_cast<float*>(m.data), {rows, cols}, {static_cast<int64_t>(m.stride), 1}, at::kFloat);
-  return m.transposed ? t.t() : t;
-}
-
-std::atomic<int> bf16_override{-1};
+std::atomic<bool> allow_bf16{true};
 std::atomic<int> wanted_threads{0};
 
 /// A step below this takes a millisecond or two on one core; handing it around costs as much, and far more when the
@@ -38,40 +28,26 @@ int available_threads() {
 }  // namespace
 
 bool native_bf16() {
-  const int forced = bf16_override.load();
-  if (forced >= 0) return forced == 1;
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") != 0;
+  return allow_bf16 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl");
 #else
   return false;
 #endif
 }
 
-void override_native_bf16(bool value) { bf16_override = value ? 1 : 0; }
-
-void gemm(const Matrix& a, const Matrix& b, float* c, size_t c_stride, float alpha, float beta, GemmPrecision precision) {
-  const c10::InferenceMode inference;
-  at::Tensor left = view(a);
-  at::Tensor right = view(b);
-  at::Tensor out = at::from_blob(c, {left.size(0), right.size(1)}, {static_cast<int64_t>(c_stride), 1}, at::kFloat);
-  if (precision == GemmPrecision::kBf16 && native_bf16()) {
-    const at::Tensor product = at::mm(left.to(at::kBFloat16), right.to(at::kBFloat16));
-    if (beta == 0.0F) {
-      out.copy_(product);
-      if (alpha != 1.0F) out.mul_(alpha);
-    } else {
-      out.mul_(beta).add_(product, alpha);
-    }
-  } else if (beta == 0.0F && alpha == 1.0F) {
-    at::mm_out(out, left, right);
-  } else {
-    at::addmm_out(out, out, left, right, beta, alpha);
-  }
-}
+void override_native_bf16(bool value) { allow_bf16 = value; }
 
 void parallel_for(size_t n, size_t grain, const std::function<void(size_t, size_t)>& body) {
   at::parallel_for(0, static_cast<int64_t>(n), static_cast<int64_t>(grain),
                    [&](int64_t begin, int64_t end) { body(static_cast<size_t>(begin), static_cast<size_t>(end)); });
+}
+
+void run_units(size_t n, const std::function<void(size_t)>& work) {
+  std::atomic<size_t> next{0};
+  const auto threads = std::min<int64_t>(at::get_num_threads(), static_cast<int64_t>(n));
+  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) {
+    for (size_t unit = next++; unit < n; unit = next++) work(unit);
+  });
 }
 
 ComputeScope::ComputeScope(double flops_per_step) : before_(at::get_num_threads()) {

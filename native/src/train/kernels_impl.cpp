@@ -2,6 +2,7 @@
 // Written with GCC's vector extension: eight floats at a time, whatever registers the target has.
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 
 #include "train/kernels.h"
 
@@ -48,7 +49,48 @@ inline V to_bf16(V v) {
   return v;
 }
 
-template <bool Relu, bool Bf16>
+/// Numbers of 10 bits of mantissa: normal ones are rounded in their bits, those below 2^-14 by adding 0.5, whose last bit is
+/// worth 2^-24; from 65,520 on they are infinite.
+inline V to_fp16(V v) {
+  U bits;
+  std::memcpy(&bits, &v, sizeof bits);
+  const U sign = bits & 0x80000000U;
+  const U magnitude = bits ^ sign;
+  const U normal = (magnitude + 0xfffU + ((magnitude >> 13) & 1U)) & 0xffffe000U;
+  V absolute;
+  std::memcpy(&absolute, &magnitude, sizeof absolute);
+  const V rounded = (absolute + 0.5F) - 0.5F;
+  U small;
+  std::memcpy(&small, &rounded, sizeof small);
+  const U is_small = reinterpret_cast<U>(magnitude < 0x38800000U);
+  const U is_large = reinterpret_cast<U>(magnitude >= 0x477ff000U);
+  const U is_nan = reinterpret_cast<U>(magnitude > 0x7f800000U);
+  U result = (small & is_small) | (normal & ~is_small);
+  result = (0x7f800000U & is_large) | (result & ~is_large);
+  result = ((magnitude & is_nan) | (result & ~is_nan)) | sign;
+  std::memcpy(&v, &result, sizeof v);
+  return v;
+}
+inline float to_fp16(float x) { return to_fp16(splat(x))[0]; }
+
+template <Rounding R, typename T>
+inline T rounded(T x) {
+  if constexpr (R == Rounding::kBf16) return to_bf16(x);
+  if constexpr (R == Rounding::kFp16) return to_fp16(x);
+  return x;
+}
+
+/// work(integral constant of the rounding)
+template <typename Work>
+inline void with_rounding(Rounding rounding, const Work& work) {
+  switch (rounding) {
+    case Rounding::kNone: return work(std::integral_constant<Rounding, Rounding::kNone>{});
+    case Rounding::kBf16: return work(std::integral_constant<Rounding, Rounding::kBf16>{});
+    case Rounding::kFp16: return work(std::integral_constant<Rounding, Rounding::kFp16>{});
+  }
+}
+
+template <bool Relu, Rounding R>
 void bias_act_t(float* y, size_t rows, size_t cols, size_t stride, const float* bias) {
   const V zero{};
   for (size_t r = 0; r < rows; ++r, y += stride) {
@@ -56,55 +98,48 @@ void bias_act_t(float* y, size_t rows, size_t cols, size_t stride, const float* 
     for (; c + kWidth <= cols; c += kWidth) {
       V v = load(y + c) + load(bias + c);
       if (Relu) v = v > zero ? v : (v == v ? zero : v);
-      if (Bf16) v = to_bf16(v);
-      store(y + c, v);
+      store(y + c, rounded<R>(v));
     }
     for (; c < cols; ++c) {
       float v = y[c] + bias[c];
       if (Relu && v <= 0.0F) v = 0.0F;
-      y[c] = Bf16 ? to_bf16(v) : v;
+      y[c] = rounded<R>(v);
     }
   }
 }
 
-void bias_act(float* y, size_t rows, size_t cols, size_t stride, const float* bias, bool relu, bool bf16) {
-  if (relu) {
-    bf16 ? bias_act_t<true, true>(y, rows, cols, stride, bias) : bias_act_t<true, false>(y, rows, cols, stride, bias);
-  } else {
-    bf16 ? bias_act_t<false, true>(y, rows, cols, stride, bias) : bias_act_t<false, false>(y, rows, cols, stride, bias);
-  }
+void bias_act(float* y, size_t rows, size_t cols, size_t stride, const float* bias, bool relu, Rounding rounding) {
+  with_rounding(rounding, [&](auto r) { relu ? bias_act_t<true, r()>(y, rows, cols, stride, bias) : bias_act_t<false, r()>(y, rows, cols, stride, bias); });
 }
 
-template <bool Relu, bool Bf16>
+template <bool Relu, Rounding R>
 void act_grad_t(float* dy, size_t dy_stride, const float* y, size_t y_stride, size_t rows, size_t cols, float* sums) {
   const V zero{};
-  for (size_t r = 0; r < rows; ++r, dy += dy_stride, y += y_stride) {
+  for (size_t r = 0; r < rows; ++r, dy += dy_stride) {
     size_t c = 0;
     for (; c + kWidth <= cols; c += kWidth) {
       V v = load(dy + c);
-      if (Relu) v = load(y + c) > zero ? v : zero;
-      if (Bf16) v = to_bf16(v);
+      if constexpr (Relu) v = load(y + c) > zero ? v : zero;
+      v = rounded<R>(v);
       store(dy + c, v);
       store(sums + c, load(sums + c) + v);
     }
     for (; c < cols; ++c) {
-      float v = Relu && !(y[c] > 0.0F) ? 0.0F : dy[c];
-      if (Bf16) v = to_bf16(v);
+      float v = dy[c];
+      if constexpr (Relu) v = y[c] > 0.0F ? v : 0.0F;
+      v = rounded<R>(v);
       dy[c] = v;
       sums[c] += v;
     }
+    if constexpr (Relu) y += y_stride;
   }
 }
 
-void act_grad(float* dy, size_t dy_stride, const float* y, size_t y_stride, size_t rows, size_t cols, float* sums,
-              bool relu, bool bf16) {
-  if (relu) {
-    bf16 ? act_grad_t<true, true>(dy, dy_stride, y, y_stride, rows, cols, sums)
-         : act_grad_t<true, false>(dy, dy_stride, y, y_stride, rows, cols, sums);
-  } else {
-    bf16 ? act_grad_t<false, true>(dy, dy_stride, y, y_stride, rows, cols, sums)
-         : act_grad_t<false, false>(dy, dy_stride, y, y_stride, rows, cols, sums);
-  }
+void act_grad(float* dy, size_t dy_stride, const float* y, size_t y_stride, size_t rows, size_t cols, float* sums, bool relu,
+              Rounding rounding) {
+  with_rounding(rounding, [&](auto r) {
+    relu ? act_grad_t<true, r()>(dy, dy_stride, y, y_stride, rows, cols, sums) : act_grad_t<false, r()>(dy, dy_stride, y, y_stride, rows, cols, sums);
+  });
 }
 
 /// R x C dot products of rows of length d at once; the results go to out[i * ld + j].
@@ -265,10 +300,43 @@ void axpy(float* y, const float* x, float alpha, size_t n) {
   for (; i < n; ++i) y[i] += alpha * x[i];
 }
 
-void round_bf16(float* out, const float* in, size_t n) {
-  size_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) store(out + i, to_bf16(load(in + i)));
-  for (; i < n; ++i) out[i] = to_bf16(in[i]);
+void round(float* out, const float* in, size_t n, Rounding rounding) {
+  if (rounding == Rounding::kNone) {
+    if (out != in) std::memcpy(out, in, n * sizeof(float));
+    return;
+  }
+  with_rounding(rounding, [&](auto r) {
+    size_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) store(out + i, rounded<r()>(load(in + i)));
+    for (; i < n; ++i) out[i] = rounded<r()>(in[i]);
+  });
+}
+
+void store_bf16(const float* tile, size_t rows, uint16_t* to, float* pairs) {
+  constexpr size_t kColumns = 32;
+  uint32_t bits[2 * kColumns] = {};
+  for (size_t r = 0; r < rows; r += 2, tile += 2 * kColumns, to += 4 * kColumns) {
+    const bool both = r + 1 < rows;
+    std::memcpy(bits, tile, (both ? 2 : 1) * kColumns * sizeof(float));
+    if (!both) std::memset(bits + kColumns, 0, kColumns * sizeof(float));
+    for (size_t c = 0; c < kColumns; ++c) to[c] = static_cast<uint16_t>(bits[c] >> 16);
+    if (both) {
+      for (size_t c = 0; c < kColumns; ++c) to[2 * kColumns + c] = static_cast<uint16_t>(bits[kColumns + c] >> 16);
+    }
+    if (pairs == nullptr) continue;
+    for (size_t c = 0; c < kColumns; ++c) bits[c] = bits[c] >> 16 | (bits[kColumns + c] & 0xffff0000U);
+    std::memcpy(pairs, bits, kColumns * sizeof(float));
+    pairs += kColumns;
+  }
+}
+
+void load_bf16(const uint16_t* from, size_t rows, float* tile) {
+  constexpr size_t kColumns = 32;
+  uint32_t bits[kColumns];
+  for (size_t r = 0; r < rows; ++r, from += 2 * kColumns, tile += kColumns) {
+    for (size_t c = 0; c < kColumns; ++c) bits[c] = static_cast<uint32_t>(from[c]) << 16;
+    std::memcpy(tile, bits, sizeof bits);
+  }
 }
 
 double sum_squares(const float* x, size_t n) {
@@ -324,6 +392,6 @@ void adam(float* w, float* m, float* v, const float* g, const AdamStep& step, si
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{SLUICE_NAME(SLUICE_KERNELS), bias_act, act_grad, dot_triangle, dot_triangle_grad, axpy, round_bf16, sum_squares, sgd, adagrad, adam};
+const Kernels table{SLUICE_NAME(SLUICE_KERNELS), bias_act, act_grad, dot_triangle, dot_triangle_grad, axpy, round, store_bf16, load_bf16, sum_squares, sgd, adagrad, adam};
 
 }  // namespace sluice::SLUICE_KERNELS

@@ -66,7 +66,6 @@ TEST(Dlrm, Bf16OnTheCpusOwnUnitsFollowsTheEmulation) {
   const double emulated = train_steps(Precision::kBf16, 5);
   override_native_bf16(true);
   const double native = train_steps(Precision::kBf16, 5);
-  override_native_bf16(false);
   EXPECT_NEAR(emulated, native, 0.02);
 }
 

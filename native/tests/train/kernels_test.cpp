@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/rng.h"
@@ -8,10 +10,20 @@
 
 namespace sluice {
 namespace kernels_base { extern const Kernels table; }
+#if defined(__x86_64__)
+namespace kernels_avx2 { extern const Kernels table; }
+#endif
 namespace {
 
-/// The set that this CPU uses, and the plain one that every CPU can run.
-const Kernels* const kSets[] = {&kernels(), &kernels_base::table};
+/// All that this CPU can run, not only the one that it uses.
+std::vector<const Kernels*> sets() {
+  std::vector<const Kernels*> all{&kernels(), &kernels_base::table};
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back(&kernels_avx2::table);
+#endif
+  return all;
+}
+const std::vector<const Kernels*> kSets = sets();
 
 std::vector<float> random_vector(size_t n, uint64_t seed) {
   Rng rng(seed);
@@ -69,7 +81,7 @@ TEST(Kernels, RoundsToTheNearestBf16TiesToEven) {
   const std::vector<float> expected{1.0F, 1.0F, 1.015625F, -1.0F, INFINITY, 9.9e-41F, 0.10009765625F, NAN, INFINITY};
   for (const Kernels* k : kSets) {
     std::vector<float> out(in.size());
-    k->round_bf16(out.data(), in.data(), in.size());
+    k->round(out.data(), in.data(), in.size(), Rounding::kBf16);
     for (size_t i = 0; i < in.size(); ++i) {
       if (std::isnan(expected[i])) {
         EXPECT_TRUE(std::isnan(out[i]));
@@ -88,7 +100,7 @@ TEST(Kernels, ReluForwardAndBackwardHandleEveryWidthAndKeepNan) {
       auto y = random_vector(rows * stride, cols);
       const auto bias = random_vector(cols, 5);
       const auto before = y;
-      k->bias_act(y.data(), rows, cols, stride, bias.data(), true, false);
+      k->bias_act(y.data(), rows, cols, stride, bias.data(), true, Rounding::kNone);
       for (size_t r = 0; r < rows; ++r) {
         for (size_t c = 0; c < stride; ++c) {
           const float x = before[r * stride + c];
@@ -98,7 +110,7 @@ TEST(Kernels, ReluForwardAndBackwardHandleEveryWidthAndKeepNan) {
       auto dy = random_vector(rows * cols, 9);
       const auto dy_before = dy;
       std::vector<float> sums(cols, 1.0F);
-      k->act_grad(dy.data(), cols, y.data(), stride, rows, cols, sums.data(), true, false);
+      k->act_grad(dy.data(), cols, y.data(), stride, rows, cols, sums.data(), true, Rounding::kNone);
       for (size_t c = 0; c < cols; ++c) {
         float sum = 1.0F;
         for (size_t r = 0; r < rows; ++r) {
@@ -111,8 +123,52 @@ TEST(Kernels, ReluForwardAndBackwardHandleEveryWidthAndKeepNan) {
     }
     std::vector<float> nan(9, NAN);
     const std::vector<float> zero(9, 0.0F);
-    k->bias_act(nan.data(), 1, 9, 9, zero.data(), true, false);
+    k->bias_act(nan.data(), 1, 9, 9, zero.data(), true, Rounding::kNone);
     for (float x : nan) EXPECT_TRUE(std::isnan(x)) << k->name;  // a NaN must reach the loss, where it is reported
+  }
+}
+
+TEST(Kernels, RoundsToFp16AsTheFormatSays) {
+  // Numbers and what IEEE 754 binary16 makes of them: ties to even, subnormals down to 2^-24, infinity from 65,520.
+  const float unit = std::ldexp(1.0F, -24);
+  const std::vector<std::pair<float, float>> cases{
+      {0.0F, 0.0F},         {1.0F, 1.0F},          {1.0F + 0x1p-11F, 1.0F}, {1.0F + 0x1.8p-10F, 1.0F + 0x1p-9F}, {65519.0F, 65504.0F}, {65520.0F, INFINITY},
+      {1e30F, INFINITY},    {0.4F * unit, 0.0F},   {0.5F * unit, 0.0F},     {1.5F * unit, 2.0F * unit},          {0.6F * unit, unit},  {1000.25F * unit, 1000.0F * unit},
+      {0x1p-14F, 0x1p-14F}, {INFINITY, INFINITY},  {0.1F, 0.0999755859375F}};
+  for (const Kernels* k : kSets) {
+    std::vector<float> in, out;
+    for (const auto& [x, y] : cases) in.insert(in.end(), {x, -x});
+    in.push_back(NAN);
+    out.resize(in.size());
+    k->round(out.data(), in.data(), in.size(), Rounding::kFp16);
+    for (size_t i = 0; i < cases.size(); ++i) {
+      EXPECT_EQ(out[2 * i], cases[i].second) << k->name << " " << cases[i].first;
+      EXPECT_EQ(out[2 * i + 1], -cases[i].second) << k->name << " " << -cases[i].first;
+      EXPECT_EQ(std::signbit(out[2 * i + 1]), true);
+    }
+    EXPECT_TRUE(std::isnan(out.back())) << k->name;
+  }
+}
+
+TEST(Kernels, Bf16TilesComeBackAndPairTheirRows) {
+  for (const Kernels* k : kSets) {
+    for (size_t rows : {1, 2, 5, 14}) {
+      auto tile = random_vector(rows * 32, rows);
+      k->round(tile.data(), tile.data(), tile.size(), Rounding::kBf16);
+      std::vector<uint16_t> stored(rows * 64, 0xffff);
+      std::vector<float> pairs((rows + 1) / 2 * 32, NAN), back(rows * 32);
+      k->store_bf16(tile.data(), rows, stored.data(), pairs.data());
+      k->load_bf16(stored.data(), rows, back.data());
+      EXPECT_EQ(back, tile) << k->name;
+      for (size_t r = 0; r < rows + rows % 2; ++r) {
+        for (size_t c = 0; c < 32; ++c) {
+          uint32_t bits, expected = 0;
+          std::memcpy(&bits, &pairs[r / 2 * 32 + c], 4);
+          if (r < rows) std::memcpy(&expected, &tile[r * 32 + c], 4);
+          EXPECT_EQ(r % 2 == 0 ? bits << 16 : bits & 0xffff0000U, expected) << k->name << " row " << r;
+        }
+      }
+    }
   }
 }
 

@@ -45,16 +45,19 @@ TEST_F(MlpModelTest, AStepGoesDownTheGradient) {
   EXPECT_EQ(parameters[0].name, "layers.0.weight");
   EXPECT_EQ(parameters[2].shape, (std::vector<int64_t>{3, 4}));
   std::vector<std::vector<double>> expected;
+  const auto loss_with = [&](float& weight, float value) {
+    weight = value;
+    model->parameters_changed();
+    return loss_of(*model, batch_);
+  };
   for (const NamedTensor& tensor : parameters) {
     expected.emplace_back();
     for (size_t i = 0; i < tensor.size(); ++i) {
       const float before = tensor.data[i];
       constexpr float kDelta = 2e-3F;
-      tensor.data[i] = before + kDelta;
-      const double above = loss_of(*model, batch_);
-      tensor.data[i] = before - kDelta;
-      const double below = loss_of(*model, batch_);
-      tensor.data[i] = before;
+      const double above = loss_with(tensor.data[i], before + kDelta);
+      const double below = loss_with(tensor.data[i], before - kDelta);
+      loss_with(tensor.data[i], before);
       expected.back().push_back(before - 0.5 * (above - below) / (2.0 * kDelta));
     }
   }

@@ -129,7 +129,6 @@ class Dlrm final : public MlpHeaded {
     if (rows <= capacity_) return;
     z_ = Buffer<float>(rows * z_stride_, "interaction outputs");
     if (has_dense_) dense_out_ = Buffer<float>(rows * dense_stride_, "bottom MLP outputs");
-    if (bf16() && has_dense_) dense_in_ = Buffer<float>(rows * dense_width_, "dense inputs");
     if (options_.train) {
       z_grad_ = Buffer<float>(rows * z_stride_, "interaction gradients");
       if (has_dense_) dense_grad_ = Buffer<float>(rows * dense_stride_, "bottom MLP gradients");
@@ -154,14 +153,7 @@ class Dlrm final : public MlpHeaded {
   void run_forward(const Batch& batch) override {
     check_indices(batch);
     reserve(batch.rows);
-    if (has_dense_) {
-      const float* dense = batch.dense;
-      if (bf16()) {
-        kernels().round_bf16(dense_in_.data(), dense, batch.rows * dense_width_);
-        dense = dense_in_.data();
-      }
-      bottom_.forward(dense, dense_width_, batch.rows, dense_out_.data(), dense_stride_);
-    }
+    if (has_dense_) bottom_.forward(batch.dense, dense_width_, batch.rows, dense_out_.data(), dense_stride_);
     interaction(batch);
     top_.forward(z_.data(), z_stride_, batch.rows, logits(), outputs());
   }
@@ -176,12 +168,7 @@ class Dlrm final : public MlpHeaded {
     for (size_t t = 0; t < embeddings_.tables(); ++t, x += width_) {
       const int32_t* index = batch.categorical + t * batch.rows;
       prefetch(embeddings_.row(t, index[next]), width_);
-      const float* source = embeddings_.row(t, index[b]);
-      if (bf16()) {
-        kernels().round_bf16(x, source, width_);
-      } else {
-        std::copy_n(source, width_, x);
-      }
+      kernels().round(x, embeddings_.row(t, index[b]), width_, rounding());
     }
   }
 
@@ -197,7 +184,6 @@ class Dlrm final : public MlpHeaded {
         if (vectors_ == 1) continue;
         float* products = z + (has_dense_ ? width_ : 0);
         k.dot_triangle(x.data(), vectors_, width_, products);
-        if (bf16()) k.round_bf16(products, products, pairs_);
       }
     });
   }
@@ -242,7 +228,7 @@ class Dlrm final : public MlpHeaded {
   Mlp bottom_;
   Mlp top_;
   size_t capacity_ = 0;
-  Buffer<float> z_, z_grad_, dense_in_, dense_out_, dense_grad_;
+  Buffer<float> z_, z_grad_, dense_out_, dense_grad_;
 };
 
 }  // namespace

@@ -8,13 +8,25 @@
 namespace sluice {
 
 namespace {
-constexpr size_t kElementGrain = 1 << 15;
+Form form_of(Precision precision) {
+  switch (precision) {
+    case Precision::kBf16: return {Rounding::kBf16, native_bf16()};
+    case Precision::kFp16: return {Rounding::kFp16, false};
+    case Precision::kFp32: break;
+  }
+  return {};
+}
 
-size_t row_grain(size_t cols) { return std::max<size_t>(1, kElementGrain / std::max<size_t>(1, cols)); }
+/// What of a layer's bias belongs to a panel, zero beyond.
+void bias_of_panel(const Buffer<float>& bias, size_t p, float* to) {
+  const size_t n = std::min(kPanel, bias.size() - p * kPanel);
+  std::copy_n(bias.data() + p * kPanel, n, to);
+  std::fill(to + n, to + kPanel, 0.0F);
+}
 }  // namespace
 
 Mlp::Mlp(std::string prefix, std::vector<uint32_t> sizes, bool relu_last, const ModelOptions& options, Rng& rng)
-    : prefix_(std::move(prefix)), sizes_(std::move(sizes)), options_(options), bf16_(options.precision == Precision::kBf16) {
+    : prefix_(std::move(prefix)), sizes_(std::move(sizes)), options_(options), form_(form_of(options.precision)), grad_{{form_, true}, {form_, true}} {
   for (size_t i = 0; i + 1 < sizes_.size(); ++i) {
     Layer layer;
     layer.in = sizes_[i];
@@ -22,7 +34,8 @@ Mlp::Mlp(std::string prefix, std::vector<uint32_t> sizes, bool relu_last, const 
     layer.relu = relu_last || i + 2 < sizes_.size();
     layer.weight = Buffer<float>(layer.in * layer.out, "MLP weights");
     layer.bias = Buffer<float>(layer.out, "MLP biases");
-    if (bf16_) layer.rounded = Buffer<float>(layer.weight.size(), "bf16 MLP weights");
+    layer.packed = PackedWeights(layer.out, layer.in, form_, options.train);
+    layer.input = Panels(form_, options.train);
     const double deviation = std::sqrt(2.0 / static_cast<double>(layer.in + layer.out));
     for (float& w : layer.weight) w = static_cast<float>(deviation * rng.normal());
     for (float& b : layer.bias) b = static_cast<float>(std::sqrt(1.0 / static_cast<double>(layer.out)) * rng.normal());
@@ -45,114 +58,139 @@ double Mlp::flops_per_row() const {
 }
 
 void Mlp::refresh() {
-  for (Layer& layer : layers_) round(layer);
-}
-
-void Mlp::reserve(size_t rows) {
-  if (rows <= capacity_) return;
-  size_t widest = 0;
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    widest = std::max(widest, padded_stride(layers_[i].out));
-    if (i + 1 < layers_.size()) layers_[i].activation = Buffer<float>(rows * padded_stride(layers_[i].out), "MLP activations");
-  }
-  if (options_.train) {
-    for (Buffer<float>& grad : grad_) grad = Buffer<float>(rows * widest, "MLP gradients");
-    partial_sums_ = Buffer<float>(static_cast<size_t>(compute_threads()) * widest, "MLP bias gradients");
-  }
-  capacity_ = rows;
+  for (Layer& layer : layers_) layer.packed.pack(layer.weight.data());
 }
 
 void Mlp::forward(const float* x, size_t x_stride, size_t rows, float* y, size_t y_stride) {
-  reserve(rows);
   rows_ = rows;
-  x_ = x;
-  x_stride_ = x_stride;
   y_ = y;
   y_stride_ = y_stride;
+  if (layers_.empty()) return;
+  for (Layer& layer : layers_) layer.input.reset(rows, layer.in, "MLP activations");
+  Panels& first = layers_[0].input;
+  for_tiles(rows, panels_of(first.cols()), [&](size_t, size_t row, size_t n, size_t p, float* tile) {
+    read_tile(x, x_stride, row, n, p, first.cols(), tile);
+    kernels().round(tile, tile, n * kPanel, form_.rounding);
+    first.write(row, n, p, tile);
+  });
+  const GemmKernels& gemm = gemm_kernels(form_.native);
   for (size_t i = 0; i < layers_.size(); ++i) {
-    Layer& layer = layers_[i];
+    const Layer& layer = layers_[i];
     const bool last = i + 1 == layers_.size();
-    float* out = last ? y : layer.activation.data();
-    const size_t out_stride = last ? y_stride : padded_stride(layer.out);
-    forward_layer(layer, x, x_stride, out, out_stride);
-    x = out;
-    x_stride = out_stride;
+    for_tiles(rows, panels_of(layer.out), [&](size_t, size_t row, size_t n, size_t p, float* tile) {
+      float bias[kPanel];
+      bias_of_panel(layer.bias, p, bias);
+      gemm.rows(layer.input.left(row), layer.input.left_stride(), layer.packed.forward(p), layer.input.left_elements(), n, tile);
+      kernels().bias_act(tile, n, kPanel, kPanel, bias, layer.relu, form_.rounding);
+      if (last) {
+        RowMajor{y, y_stride}.write(row, n, p, layer.out, tile);
+      } else {
+        layers_[i + 1].input.write(row, n, p, tile);
+      }
+    });
   }
 }
 
-void Mlp::forward_layer(Layer& layer, const float* x, size_t x_stride, float* y, size_t y_stride) {
-  gemm({x, rows_, layer.in, x_stride}, Matrix{layer.weights_in_use(), layer.out, layer.in, layer.in}.t(), y, y_stride, 1.0F, 0.0F, precision());
-  parallel_for(rows_, row_grain(layer.out), [&](size_t begin, size_t end) {
-    kernels().bias_act(y + begin * y_stride, end - begin, layer.out, y_stride, layer.bias.data(), layer.relu, bf16_);
-  });
-}
-
-void Mlp::activation_grad(Layer& layer, float* dy, size_t dy_stride, const float* y, size_t y_stride, bool add) {
-  // Each thread sums its own share of rows; the shares are added in order, so that the result does not depend on timing.
-  const size_t threads = std::min<size_t>(static_cast<size_t>(compute_threads()), rows_);
-  const size_t share = (rows_ + threads - 1) / threads;
-  parallel_for(threads, 1, [&](size_t begin, size_t end) {
-    for (size_t t = begin; t < end; ++t) {
-      float* sums = partial_sums_.data() + t * layer.out;
-      std::fill_n(sums, layer.out, 0.0F);
-      const size_t first = std::min(rows_, t * share);
-      const size_t rows = std::min(rows_, first + share) - first;
-      kernels().act_grad(dy + first * dy_stride, dy_stride, y + first * y_stride, y_stride, rows, layer.out, sums, layer.relu, bf16_);
-    }
+/// The gradient at a layer's output, tile by tile, through its ReLU into dy, and its sums over the rows into the bias gradient.
+template <typename Gradient, typename Output>
+void Mlp::activation_grad(Layer& layer, Panels& dy, bool add, const Gradient& gradient, const Output& output) {
+  dy.reset(rows_, layer.out, "MLP gradients");
+  const size_t runs = RowRuns(rows_).count();
+  const size_t width = panels_of(layer.out) * kPanel;
+  if (runs * width > partial_sums_.size()) partial_sums_ = Buffer<float>(runs * width, "MLP bias gradients");
+  std::fill_n(partial_sums_.data(), runs * width, 0.0F);
+  for_tiles(rows_, panels_of(layer.out), [&](size_t run, size_t row, size_t n, size_t p, float* tile) {
+    alignas(64) float room[kTileRows * kPanel];
+    gradient(row, n, p, tile);
+    const float* y = layer.relu ? output(row, n, p, room) : nullptr;
+    kernels().act_grad(tile, kPanel, y, kPanel, n, kPanel, partial_sums_.data() + run * width + p * kPanel, layer.relu, form_.rounding);
+    dy.write(row, n, p, tile);
   });
   if (!add) std::fill_n(layer.bias_grad.data(), layer.out, 0.0F);
-  for (size_t t = 0; t < threads; ++t) kernels().axpy(layer.bias_grad.data(), partial_sums_.data() + t * layer.out, 1.0F, layer.out);
+  for (size_t run = 0; run < runs; ++run) kernels().axpy(layer.bias_grad.data(), partial_sums_.data() + run * width, 1.0F, layer.out);
 }
 
-void Mlp::weight_gradient(Layer& layer, const float* dy, size_t dy_stride, const float* x, size_t x_stride, bool add) {
-  if (layer.weight_grad.empty()) layer.weight_grad = Buffer<float>(layer.weight.size(), "MLP weight gradients");
-  gemm(Matrix{dy, rows_, layer.out, dy_stride}.t(), {x, rows_, layer.in, x_stride}, layer.weight_grad.data(), layer.in, 1.0F, add ? 1.0F : 0.0F, precision());
-}
-
-void Mlp::round(Layer& layer) {
-  if (!bf16_) return;
-  parallel_for(layer.weight.size(), kElementGrain, [&](size_t begin, size_t end) {
-    kernels().round_bf16(layer.rounded.data() + begin, layer.weight.data() + begin, end - begin);
-  });
-}
-
-/// From the last layer to the first; weight_gradient(layer, dy, dy_stride, x, x_stride) is called for each.
-template <typename WeightGradient>
-void Mlp::backward(float* dy, size_t dy_stride, float* dx, size_t dx_stride, bool add_bias_grad, const WeightGradient& weight_gradient) {
+/// From the last layer to the first. For each, first the gradient at its input is made, then weight_tile(layer, op, ip, tile) is
+/// called for every tile of its weights' gradient, from any thread, then finish(layer).
+template <typename WeightTile, typename Finish>
+void Mlp::backward(const float* dy, size_t dy_stride, RowMajor dx, bool add_bias_grad, const WeightTile& weight_tile, const Finish& finish) {
+  if (layers_.empty()) return;
+  const GemmKernels& gemm = gemm_kernels(form_.native);
+  const size_t last = layers_.size() - 1;
+  activation_grad(
+      layers_[last], grad_[last % 2], add_bias_grad,
+      [&](size_t row, size_t n, size_t p, float* tile) { read_tile(dy, dy_stride, row, n, p, layers_[last].out, tile); },
+      [&](size_t row, size_t n, size_t p, float* room) {
+        read_tile(y_, y_stride_, row, n, p, layers_[last].out, room);
+        return room;
+      });
   for (size_t i = layers_.size(); i-- > 0;) {
     Layer& layer = layers_[i];
-    const bool last = i + 1 == layers_.size();
-    activation_grad(layer, dy, dy_stride, last ? y_ : layer.activation.data(), last ? y_stride_ : padded_stride(layer.out), add_bias_grad);
-    float* down = i > 0 ? grad_[i % 2].data() : dx;
-    const size_t down_stride = i > 0 ? padded_stride(layer.in) : dx_stride;
-    if (down != nullptr) {
-      gemm({dy, rows_, layer.out, dy_stride}, {layer.weights_in_use(), layer.out, layer.in, layer.in}, down, down_stride, 1.0F, 0.0F, precision());
+    const Panels& gradient = grad_[i % 2];
+    const auto product = [&](size_t row, size_t n, size_t p, float* tile) {
+      gemm.rows(gradient.left(row), gradient.left_stride(), layer.packed.backward(p), gradient.left_elements(), n, tile);
+    };
+    if (i > 0) {
+      const auto output = [&](size_t row, size_t n, size_t p, float* room) { return layer.input.read(row, n, p, room); };
+      activation_grad(layers_[i - 1], grad_[(i - 1) % 2], add_bias_grad, product, output);
+    } else if (dx.data != nullptr) {
+      for_tiles(rows_, panels_of(layer.in), [&](size_t, size_t row, size_t n, size_t p, float* tile) {
+        product(row, n, p, tile);
+        dx.write(row, n, p, layer.in, tile);
+      });
     }
-    weight_gradient(layer, dy, dy_stride, i > 0 ? layers_[i - 1].activation.data() : x_, i > 0 ? padded_stride(layer.in) : x_stride_);
-    dy = down;
-    dy_stride = down_stride;
+    for_gradient_tiles(gradient, layer.input, [&](size_t op, size_t ip, const float* tile) { weight_tile(layer, op, ip, tile); });
+    finish(layer);
   }
 }
 
-void Mlp::step(float* dy, size_t dy_stride, float* dx, size_t dx_stride, float lr_factor) {
-  backward(dy, dy_stride, dx, dx_stride, false, [&](Layer& layer, const float* gradient, size_t gradient_stride, const float* x, size_t x_stride) {
-    DenseOptimizer& optimizer = layer.optimizers[0];
-    if (optimizer.plain()) {
-      gemm(Matrix{gradient, rows_, layer.out, gradient_stride}.t(), {x, rows_, layer.in, x_stride}, layer.weight.data(), layer.in,
-           -optimizer.lr() * lr_factor, 1.0F, precision());
+/// Calls work(offset in the weights, offset in the tile, how many) for each row of a tile that the weights have.
+template <typename Work>
+void Mlp::for_tile_rows(const Layer& layer, size_t op, size_t ip, const Work& work) {
+  const size_t outs = std::min(kPanel, layer.out - op * kPanel);
+  const size_t ins = std::min(kPanel, layer.in - ip * kPanel);
+  for (size_t o = 0; o < outs; ++o) work((op * kPanel + o) * layer.in + ip * kPanel, o * kPanel, ins);
+}
+
+void Mlp::keep_tile(Layer& layer, size_t op, size_t ip, const float* tile, bool add) {
+  for_tile_rows(layer, op, ip, [&](size_t at, size_t from, size_t n) {
+    float* kept = layer.weight_grad.data() + at;
+    if (add) {
+      kernels().axpy(kept, tile + from, 1.0F, n);
     } else {
-      this->weight_gradient(layer, gradient, gradient_stride, x, x_stride, false);
-      optimizer.step(layer.weight.data(), layer.weight_grad.data(), lr_factor);
+      std::copy_n(tile + from, n, kept);
     }
-    layer.optimizers[1].step(layer.bias.data(), layer.bias_grad.data(), lr_factor);
-    round(layer);
   });
 }
 
-void Mlp::accumulate(float* dy, size_t dy_stride, float* dx, size_t dx_stride) {
-  backward(dy, dy_stride, dx, dx_stride, kept_, [&](Layer& layer, const float* gradient, size_t gradient_stride, const float* x, size_t x_stride) {
-    this->weight_gradient(layer, gradient, gradient_stride, x, x_stride, kept_);
+void Mlp::reserve_gradients() {
+  for (Layer& layer : layers_) {
+    if (layer.weight_grad.empty()) layer.weight_grad = Buffer<float>(layer.weight.size(), "MLP weight gradients");
+  }
+}
+
+void Mlp::step(const float* dy, size_t dy_stride, float* dx, size_t dx_stride, float lr_factor) {
+  if (std::any_of(layers_.begin(), layers_.end(), [](const Layer& layer) { return !layer.optimizers[0].plain(); })) reserve_gradients();
+  const auto tile_of = [&](Layer& layer, size_t op, size_t ip, const float* tile) {
+    if (!layer.optimizers[0].plain()) return keep_tile(layer, op, ip, tile, false);
+    const float rate = -layer.optimizers[0].lr() * lr_factor;
+    for_tile_rows(layer, op, ip, [&](size_t at, size_t from, size_t n) { kernels().axpy(layer.weight.data() + at, tile + from, rate, n); });
+    layer.packed.pack_tile(layer.weight.data(), op, ip);
+  };
+  backward(dy, dy_stride, {dx, dx_stride}, false, tile_of, [&](Layer& layer) {
+    if (!layer.optimizers[0].plain()) {
+      layer.optimizers[0].step(layer.weight.data(), layer.weight_grad.data(), lr_factor);
+      layer.packed.pack(layer.weight.data());
+    }
+    layer.optimizers[1].step(layer.bias.data(), layer.bias_grad.data(), lr_factor);
   });
+}
+
+void Mlp::accumulate(const float* dy, size_t dy_stride, float* dx, size_t dx_stride) {
+  reserve_gradients();
+  backward(
+      dy, dy_stride, {dx, dx_stride}, kept_, [&](Layer& layer, size_t op, size_t ip, const float* tile) { keep_tile(layer, op, ip, tile, kept_); },
+      [](Layer&) {});
   kept_ = true;
 }
 
@@ -169,16 +207,16 @@ void Mlp::update(float lr_factor, float gradient_scale) {
   for (Layer& layer : layers_) {
     layer.optimizers[0].step(layer.weight.data(), layer.weight_grad.data(), lr_factor, gradient_scale);
     layer.optimizers[1].step(layer.bias.data(), layer.bias_grad.data(), lr_factor, gradient_scale);
-    round(layer);
+    layer.packed.pack(layer.weight.data());
   }
   kept_ = false;
 }
 
 void Mlp::copy_last_input(float* to) const {
-  const bool hidden = layers_.size() > 1;
-  const float* from = hidden ? layers_[layers_.size() - 2].activation.data() : x_;
-  const size_t stride = hidden ? padded_stride(layers_.back().in) : x_stride_;
-  for (size_t r = 0; r < rows_; ++r) std::copy_n(from + r * stride, last_width(), to + r * last_width());
+  const Panels& input = layers_.back().input;
+  for_tiles(rows_, panels_of(input.cols()), [&](size_t, size_t row, size_t n, size_t p, float* room) {
+    RowMajor{to, input.cols()}.write(row, n, p, input.cols(), input.read(row, n, p, room));
+  });
 }
 
 void Mlp::append_state(std::vector<NamedTensor>& all) {

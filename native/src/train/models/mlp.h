@@ -6,9 +6,9 @@
 
 #include "base/buffer.h"
 #include "base/rng.h"
-#include "train/compute.h"
 #include "train/model.h"
 #include "train/optimizer.h"
+#include "train/panels.h"
 
 namespace sluice {
 
@@ -19,13 +19,13 @@ class Mlp {
   Mlp(std::string prefix, std::vector<uint32_t> sizes, bool relu_last, const ModelOptions& options, Rng& rng);
 
   /// x [rows, sizes[0]], rows x_stride apart; the last layer writes y [rows, sizes.back()], rows y_stride apart.
-  /// x and y must stay as they are until backward().
+  /// y must stay as it is until the backward pass.
   void forward(const float* x, size_t x_stride, size_t rows, float* y, size_t y_stride);
 
-  /// dy: gradient at y, overwritten. dx: gradient at x, or null where nobody needs it. Updates the parameters at once.
-  void step(float* dy, size_t dy_stride, float* dx, size_t dx_stride, float lr_factor);
+  /// dy: gradient at y. dx: gradient at x, or null where nobody needs it. Updates the parameters at once.
+  void step(const float* dy, size_t dy_stride, float* dx, size_t dx_stride, float lr_factor);
   /// The same, but adds the parameters' gradients to those kept.
-  void accumulate(float* dy, size_t dy_stride, float* dx, size_t dx_stride);
+  void accumulate(const float* dy, size_t dy_stride, float* dx, size_t dx_stride);
   /// Of all kept gradients.
   double squared_gradient_norm() const;
   /// Updates the parameters from the kept gradients, which are then zero.
@@ -34,10 +34,10 @@ class Mlp {
   std::vector<NamedTensor> parameters();
   void append_state(std::vector<NamedTensor>& all);
   void set_updates(uint64_t updates);
-  /// The input of the last layer in the last forward(): [rows, last_width()].
+  /// The input of the last layer in the last forward(), as its product took it: [rows, last_width()].
   void copy_last_input(float* to) const;
   uint32_t last_width() const { return static_cast<uint32_t>(layers_.back().in); }
-  /// Refreshes the bf16 copies after parameters were changed from outside.
+  /// Refreshes the packed weights after parameters were changed from outside.
   void refresh();
   uint32_t outputs() const { return sizes_.back(); }
   double flops_per_row() const;
@@ -48,36 +48,32 @@ class Mlp {
     size_t out = 0;
     bool relu = false;
     Buffer<float> weight, bias;
-    Buffer<float> rounded;      // weight rounded to bf16; empty in fp32
-    Buffer<float> activation;   // [capacity, out], rows padded_stride(out) apart; empty for the last layer
+    PackedWeights packed;       // what the products take; follows every change of weight
+    Panels input;               // of the last forward()
     Buffer<float> weight_grad;  // empty until needed: plain SGD updates inside the product
     Buffer<float> bias_grad;
     std::vector<DenseOptimizer> optimizers;  // weight, bias; empty when not training
-    const float* weights_in_use() const { return rounded.empty() ? weight.data() : rounded.data(); }
   };
 
-  void reserve(size_t rows);
-  void forward_layer(Layer& layer, const float* x, size_t x_stride, float* y, size_t y_stride);
-  template <typename WeightGradient>
-  void backward(float* dy, size_t dy_stride, float* dx, size_t dx_stride, bool add_bias_grad, const WeightGradient& weight_gradient);
-  void activation_grad(Layer& layer, float* dy, size_t dy_stride, const float* y, size_t y_stride, bool add);
-  void weight_gradient(Layer& layer, const float* dy, size_t dy_stride, const float* x, size_t x_stride, bool add);
-  void round(Layer& layer);
-  GemmPrecision precision() const { return bf16_ ? GemmPrecision::kBf16 : GemmPrecision::kFp32; }
+  template <typename Gradient, typename Output>
+  void activation_grad(Layer& layer, Panels& dy, bool add, const Gradient& gradient, const Output& output);
+  template <typename WeightTile, typename Finish>
+  void backward(const float* dy, size_t dy_stride, RowMajor dx, bool add_bias_grad, const WeightTile& weight_tile, const Finish& finish);
+  template <typename Work>
+  static void for_tile_rows(const Layer& layer, size_t op, size_t ip, const Work& work);
+  static void keep_tile(Layer& layer, size_t op, size_t ip, const float* tile, bool add);
+  void reserve_gradients();
 
   std::string prefix_;
   std::vector<uint32_t> sizes_;
   ModelOptions options_;
-  bool bf16_;
+  Form form_;
   std::vector<Layer> layers_;
-  size_t capacity_ = 0;
-  bool kept_ = false;            // gradients are kept
-  Buffer<float> grad_[2];        // gradients at hidden activations, used in turn
-  Buffer<float> partial_sums_;   // [threads, widest layer]
+  bool kept_ = false;           // gradients are kept
+  Panels grad_[2];              // gradients at the layers' outputs, used in turn
+  Buffer<float> partial_sums_;  // [runs of rows, widest layer]
   // Of the last forward():
   size_t rows_ = 0;
-  const float* x_ = nullptr;
-  size_t x_stride_ = 0;
   float* y_ = nullptr;
   size_t y_stride_ = 0;
 };

@@ -36,7 +36,9 @@ class MlpHeaded : public Model {
   }
   float* logits() { return logits_.data(); }
   float* logits_grad() { return logits_grad_.data(); }
-  bool bf16() const { return options_.precision == Precision::kBf16; }
+  Rounding rounding() const {
+    return options_.precision == Precision::kBf16 ? Rounding::kBf16 : options_.precision == Precision::kFp16 ? Rounding::kFp16 : Rounding::kNone;
+  }
 
   const ModelOptions options_;
 

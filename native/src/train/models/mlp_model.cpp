@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "train/kernels.h"
 #include "train/models/mlp_headed.h"
 
 namespace sluice {
@@ -57,20 +56,11 @@ class MlpModel final : public MlpHeaded {
  private:
   const Mlp& head() const override { return layers_; }
 
-  void run_forward(const Batch& batch) override {
-    const float* inputs = batch.dense;
-    if (bf16()) {
-      if (batch.rows * inputs_ > rounded_.size()) rounded_ = Buffer<float>(batch.rows * inputs_, "inputs");
-      kernels().round_bf16(rounded_.data(), inputs, batch.rows * inputs_);
-      inputs = rounded_.data();
-    }
-    layers_.forward(inputs, inputs_, batch.rows, logits(), outputs());
-  }
+  void run_forward(const Batch& batch) override { layers_.forward(batch.dense, inputs_, batch.rows, logits(), outputs()); }
 
   size_t inputs_;
   Rng rng_;
   Mlp layers_;
-  Buffer<float> rounded_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-# The half of the core that computes: models, training, evaluation, model files. Only compute.cpp and
-# the files of train/script see torch's headers.
+# The half of the core that computes: models, training, evaluation, model files. Only compute.cpp, models/torch_model.h
+# and what includes it, and the files of train/script see torch's headers.
 add_library(sluice_train STATIC
   src/eval/auc.cpp
   src/eval/evaluate.cpp
@@ -17,12 +17,18 @@ add_library(sluice_train STATIC
   src/train/in_training.cpp
   src/train/kernels.cpp
   src/train/loader.cpp
+  src/train/models/batch_norm.cpp
+  src/train/models/cnn.cpp
   src/train/models/dlrm.cpp
   src/train/models/embedding.cpp
+  src/train/models/initial.cpp
   src/train/models/make_model.cpp
   src/train/models/mlp.cpp
   src/train/models/mlp_model.cpp
   src/train/models/resnet.cpp
+  src/train/models/torch_model.cpp
+  src/train/models/transformer.cpp
+  src/train/norm_kernels.cpp
   src/train/optimizer.cpp
   src/train/panels.cpp
   src/train/read_ahead.cpp
@@ -60,7 +66,7 @@ function(sluice_kernel_files set)
   target_sources(sluice_train PRIVATE $<TARGET_OBJECTS:sluice_kernels_${set}>)
 endfunction()
 function(sluice_kernels set vector_bytes)
-  sluice_kernel_files(${set} FILES src/train/kernels_impl.cpp src/train/gemm_impl.cpp src/train/image_kernels_impl.cpp FLAGS -DSLUICE_VECTOR_BYTES=${vector_bytes} ${ARGN})
+  sluice_kernel_files(${set} FILES src/train/kernels_impl.cpp src/train/gemm_impl.cpp src/train/image_kernels_impl.cpp src/train/norm_kernels_impl.cpp FLAGS -DSLUICE_VECTOR_BYTES=${vector_bytes} ${ARGN})
 endfunction()
 sluice_kernels(base 16)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

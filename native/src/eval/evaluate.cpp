@@ -147,6 +147,7 @@ std::vector<Metrics> evaluate(const std::shared_ptr<Snapshot>& data, const EvalP
   ModelOptions options;
   options.criterion = plan.criterion;
   options.train = false;
+  options.initial = false;
   const std::unique_ptr<Model> model = make_model(plan.model, options);
   load_safetensors(plan.model_file, model->parameters());
   model->parameters_changed();

@@ -200,6 +200,7 @@ struct ModelOptions {
   std::vector<ParameterGroup> groups;  // exceptions from the two
   uint64_t seed = 0;
   bool train = true;              // false: no gradients, no optimizer state
+  bool initial = true;            // false: weights are loaded anyway, models on LibTorch draw none
 };
 
 /// The optimizer of a parameter: of the first group that its name fits, else `otherwise`.

@@ -61,12 +61,18 @@ LoaderOptions loader_options(const TrainPlan& plan, Model& model) {
   return options;
 }
 
+ModelOptions model_options(const TrainPlan& plan) {
+  ModelOptions options = plan.options;
+  options.initial = plan.parent.empty();
+  return options;
+}
+
 class Training {
  public:
   Training(std::shared_ptr<Snapshot> data, const TrainSet& set, const TrainPlan& plan, const StopFlag& stop,
            const std::function<void(const TrainProgress&)>& progress)
       : data_(std::move(data)), set_(set), plan_(plan), stop_(stop), progress_(progress),
-        model_(make_model(plan.model, plan.options)),
+        model_(make_model(plan.model, model_options(plan))),
         selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed), identity_(identity(plan, set.size())) {
     if (!plan.parent.empty()) {
       load_safetensors(plan.parent, model_->parameters());

@@ -1,0 +1,174 @@
+#include "train/models/torch_model.h"
+
+#include <ATen/autocast_mode.h>
+#include <ATen/ops/from_blob.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "train/criterion.h"
+#include "train/kernels.h"
+
+namespace sluice {
+
+namespace {
+
+/// PyTorch's autocast, for as long as it lives.
+class Autocast {
+ public:
+  Autocast(at::DeviceType device, Precision precision)
+      : device_(device), enabled_(precision != Precision::kFp32), before_(at::autocast::is_autocast_enabled(device)) {
+    if (!enabled_) return;
+    at::autocast::set_autocast_enabled(device_, true);
+    at::autocast::set_autocast_dtype(device_, precision == Precision::kFp16 ? at::kHalf : at::kBFloat16);
+    at::autocast::increment_nesting();
+  }
+  ~Autocast() {
+    if (!enabled_) return;
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(device_, before_);
+  }
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+
+ private:
+  at::DeviceType device_;
+  bool enabled_;
+  bool before_;
+};
+
+at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().to(at::kCPU, at::kFloat).contiguous(); }
+
+}  // namespace
+
+TorchModel::TorchModel(std::string name, const ModelOptions& options, uint32_t outputs)
+    : name_(std::move(name)), options_(options), device_(at::kCPU), outputs_(outputs), loss_scale_(options.train && options.precision == Precision::kFp16) {}
+
+at::Tensor TorchModel::take(const std::string& name, at::Tensor tensor, bool trained) {
+  if (!tensor.is_contiguous()) tensor.set_data(tensor.contiguous());
+  parameters_.push_back({name, tensor.sizes().vec(), tensor.mutable_data_ptr<float>()});
+  const bool learns = trained && options_.train;
+  if (tensor.is_leaf()) tensor.set_requires_grad(learns);
+  if (learns) {
+    trained_.push_back({tensor, DenseOptimizer(optimizer_of(options_, name, options_.dense_optimizer), static_cast<size_t>(tensor.numel()), "optimizer state"), name});
+  }
+  return tensor;
+}
+
+at::Tensor TorchModel::images(const Batch& batch, const ImageShape& shape) const {
+  const auto rows = static_cast<int64_t>(batch.rows);
+  return at::from_blob(const_cast<float*>(batch.values), {rows, shape.height, shape.width, shape.channels}, at::kFloat).permute({0, 3, 1, 2});
+}
+
+double TorchModel::accumulate(const Batch& batch, float share, const Scores& record) {
+  const c10::AutoGradMode gradients(true);
+  at::manual_seed(splitmix64(splitmix64(options_.seed ^ splitmix64(updates_)) + passes_++));  // of dropout
+  norm_.reset();
+  const Output output = run_cast(batch, true);
+  const at::Tensor values = on_host(output.logits);
+  tell({values, output.embeddings}, batch, record);
+  const auto n = static_cast<size_t>(values.numel());
+  if (n > gradient_.size()) gradient_ = Buffer<float>(n, "logit gradients");
+  const float scale = loss_scale_.scale();
+  const double loss = criterion_loss(options_.criterion, values.const_data_ptr<float>(), batch.rows, outputs_, batch.labels, batch.weights, nullptr,
+                                     gradient_.data(), share * scale);
+  const at::Tensor gradient = at::from_blob(gradient_.data(), output.logits.sizes(), at::kFloat);
+  if (output.logits.requires_grad()) output.logits.backward(gradient.to(output.logits.options()));
+  // A smaller scale no longer helps: the gradients themselves are not finite.
+  if (loss_scale_.active() && scale <= 1.0F && !std::isfinite(scaled_norm())) return std::numeric_limits<double>::quiet_NaN();
+  return loss;
+}
+
+double TorchModel::scaled_norm() {
+  if (norm_) return *norm_;
+  double total = 0.0;
+  for (const Trained& trained : trained_) {
+    if (!trained.tensor.grad().defined()) continue;
+    total += kernels().sum_squares(on_host(trained.tensor.grad()).const_data_ptr<float>(), static_cast<size_t>(trained.tensor.numel()));
+  }
+  norm_ = std::sqrt(total);
+  return *norm_;
+}
+
+double TorchModel::gradient_norm() { return scaled_norm() / loss_scale_.scale(); }
+
+void TorchModel::update(float lr_factor, float gradient_scale) {
+  const float unscale = gradient_scale / loss_scale_.scale();
+  const bool sound = loss_scale_.update(!loss_scale_.active() || std::isfinite(scaled_norm()));
+  for (Trained& trained : trained_) {
+    if (!trained.tensor.grad().defined()) continue;
+    if (sound) trained.optimizer.step(trained.tensor.mutable_data_ptr<float>(), on_host(trained.tensor.grad()).const_data_ptr<float>(), lr_factor, unscale);
+    trained.tensor.mutable_grad() = at::Tensor();
+  }
+  norm_.reset();
+  ++updates_;
+  passes_ = 0;
+}
+
+void TorchModel::forward(const Batch& batch, float* logits) {
+  const at::Tensor values = evaluated(batch).logits;
+  std::copy_n(values.const_data_ptr<float>(), values.numel(), logits);
+}
+
+void TorchModel::score(const Batch& batch, const Scores& scores) { tell(evaluated(batch), batch, scores); }
+
+void TorchModel::tell(const Output& output, const Batch& batch, const Scores& scores) {
+  score_logits(options_.criterion, output.logits.const_data_ptr<float>(), batch, outputs_, scores);
+  if (scores.embeddings == nullptr || !output.embeddings.defined()) return;
+  const at::Tensor values = on_host(output.embeddings);
+  std::copy_n(values.const_data_ptr<float>(), values.numel(), scores.embeddings);
+}
+
+std::vector<NamedTensor> TorchModel::optimizer_state() {
+  std::vector<NamedTensor> all;
+  for (Trained& trained : trained_) trained.optimizer.append_state(trained.name, all);
+  loss_scale_.append_state(all);
+  return all;
+}
+
+void TorchModel::set_updates(uint64_t updates) {
+  updates_ = updates;
+  passes_ = 0;
+  for (Trained& trained : trained_) trained.optimizer.set_steps(updates - std::min(updates, loss_scale_.left_out()));
+}
+
+TorchModel::Output TorchModel::run_cast(const Batch& batch, bool training) {
+  const Autocast autocast(device_.type(), options_.precision);
+  Output output = run(batch, training);
+  check_logits(output.logits, batch.rows);
+  if (output.embeddings.defined()) check_embeddings(output.embeddings, batch.rows);
+  return output;
+}
+
+TorchModel::Output TorchModel::evaluated(const Batch& batch) {
+  const at::NoGradGuard no_gradients;
+  const Output output = run_cast(batch, false);
+  return {on_host(output.logits), output.embeddings};
+}
+
+void TorchModel::check_logits(const at::Tensor& logits, size_t rows) const {
+  const auto n = static_cast<int64_t>(rows);
+  const auto width = static_cast<int64_t>(outputs_);
+  const bool matrix = logits.dim() == 2 && logits.size(0) == n && logits.size(1) == width;
+  const bool vector = width == 1 && logits.dim() == 1 && logits.size(0) == n;
+  if (matrix || vector) return;
+  std::string shape;
+  for (const int64_t size : logits.sizes()) shape += (shape.empty() ? "" : ", ") + std::to_string(size);
+  throw Error(code::kShape, name_ + ": its forward gives a tensor [" + shape + "] for " + std::to_string(n) + " samples; expected [" + std::to_string(n) + ", " +
+                                std::to_string(width) + "]");
+}
+
+void TorchModel::check_embeddings(const at::Tensor& embeddings, size_t rows) {
+  const bool fits = embeddings.dim() == 2 && embeddings.size(0) == static_cast<int64_t>(rows) && embeddings.size(1) > 0;
+  if (!fits || (embedding_width_ != 0 && embedding_width_ != embeddings.size(1))) {
+    throw Error(code::kShape, name_ + ": the embeddings that its forward gives are no matrix with a row for each sample");
+  }
+  embedding_width_ = static_cast<uint32_t>(embeddings.size(1));
+}
+
+}  // namespace sluice

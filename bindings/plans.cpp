@@ -132,6 +132,7 @@ TransformerSpec read_transformer(const Arg& arg) {
   spec.heads = arg.field("heads").integer32(1, kMaxWidth);
   spec.hidden = arg.field("hidden").integer32(1, kMaxWidth);
   spec.dropout = static_cast<float>(arg.field("dropout").number(0, 0.99));
+  spec.classifier_dropout = static_cast<float>(arg.field("classifierDropout").number(0, 0.99));
   spec.outputs = arg.field("outputs").integer32(1, kMaxWidth);
   return spec;
 }

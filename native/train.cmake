@@ -5,6 +5,7 @@ add_library(sluice_train STATIC
   src/eval/evaluate.cpp
   src/modelstore/safetensors.cpp
   src/train/batch_slot.cpp
+  src/modelstore/weights.cpp
   src/train/checkpoint.cpp
   src/train/compute.cpp
   src/train/criterion.cpp

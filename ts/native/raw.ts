@@ -71,6 +71,7 @@ export type RawModel =
       heads: number;
       hidden: number;
       dropout: number;
+      classifierDropout: number;
       outputs: number;
     }
   | { kind: 'torchscript'; file: string; dense: number; tables: number; values: number[]; ids: number; outputs: number; seconds: number };

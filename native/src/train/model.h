@@ -99,7 +99,8 @@ struct TransformerSpec {
   uint32_t layers = 6;
   uint32_t heads = 12;
   uint32_t hidden = 3'072;
-  float dropout = 0.1F;
+  float dropout = 0.1F;             // of embeddings, attention and layers
+  float classifier_dropout = 0.1F;  // before the last layer
   uint32_t outputs = 1;
 };
 

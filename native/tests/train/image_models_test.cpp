@@ -103,8 +103,8 @@ TEST_P(ImageModel, Bf16FollowsFp32) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ImageModel, ::testing::Range(0, 4), [](const auto& info) {
-  std::string name = fixture("image_models.json")["cases"][static_cast<size_t>(info.param)]["name"];
+INSTANTIATE_TEST_SUITE_P(All, ImageModel, ::testing::Range(0, 4), [](const auto& given) {
+  std::string name = fixture("image_models.json")["cases"][static_cast<size_t>(given.param)]["name"];
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });

@@ -10,7 +10,7 @@ const modified = (path) => statSync(join(root, path), { throwIfNoEntry: false })
 main(() => {
   const [major] = process.versions.node.split('.').map(Number);
   if (major < 20) throw new BuildError(`Node ${process.versions.node} is too old; Sluice needs Node 20 or newer.`);
-  if (modified('node_modules/.package-lock.json') < modified('package-lock.json')) {
+  if (modified('node_modules/.package-lock.json') < Math.max(modified('package-lock.json'), modified('package.json'))) {
     say('installing node_modules …');
     // Not `npm ci`: it insists on optional packages of other platforms, which some registry mirrors do not carry.
     run(

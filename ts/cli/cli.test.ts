@@ -47,7 +47,12 @@ test('init, validate, run, report, ls, show: text and JSON', () =>
     const again = sluice(folder, 'init', 'new.yaml');
     assert.is(again.code, 1);
     assert.match(again.err, 'E_EXISTS');
+    assert.is(sluice(folder, 'ls', 'datasets').out, 'no datasets\n');
     assert.match(sluice(folder, 'ingest', 'p.yaml').out, '4,000 samples appended');
+    assert.match(sluice(folder, 'ls', 'datasets').out, /4,000 samples, \d{4}-.*, label 2 classes\n {2}\w+ +(f32|i32|category)\n/);
+    const [stored] = JSON.parse(sluice(folder, 'ls', 'datasets', '--json').out);
+    assert.is(stored.size, 4000);
+    assert.match(sluice(folder, 'ls', 'datasets', 'none').err, `it has ${stored.id}`);
     const run = sluice(folder, 'run', 'p.yaml');
     assert.is(run.code, 0);
     assert.match(run.out, 'AUC by model');

@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { loadPipeline } from '../config/parse.js';
 import { foldersOf } from '../pipeline/folders.js';
 import { ingestPipeline } from '../pipeline/ingest.js';
-import { formatCount, print, progressFor } from './output.js';
+import { formatCount, print, progressFor, skippedText } from './output.js';
 import { runCommand, sharedArgs } from './run-command.js';
 
 export default defineCommand({
@@ -15,8 +15,10 @@ export default defineCommand({
       try {
         const result = await ingestPipeline(pipeline, foldersOf(args.data), { signal, onEvent: progress.onEvent });
         progress.end();
-        const text = `dataset ${pipeline.config.dataset.id}: ${formatCount(result.appended)} samples appended, ${formatCount(result.total)} in all`;
-        print(mode, text, { type: 'ingested', dataset: pipeline.config.dataset.id, appended: result.appended, total: result.total });
+        const { appended, total, skipped } = result;
+        const left = skipped === 0 ? '' : `; ${skippedText(skipped)}`;
+        const text = `dataset ${pipeline.config.dataset.id}: ${formatCount(appended)} samples appended, ${formatCount(total)} in all${left}`;
+        print(mode, text, { type: 'ingested', dataset: pipeline.config.dataset.id, appended, total, skipped });
       } catch (error) {
         progress.end();
         throw error;

@@ -28,6 +28,11 @@ export async function progressFor(mode: Mode): Promise<Progress> {
 export const formatCount = (n: number) => n.toLocaleString('en-US');
 export const formatDay = (ms: number) => new Date(ms).toISOString().slice(0, 10);
 
+export const skippedText = (samples: number) =>
+  samples === 1
+    ? '1 sample, whose picture cannot be decoded, left out'
+    : `${formatCount(samples)} samples, whose pictures cannot be decoded, left out`;
+
 /** The metric of the next window: what a person watches while a run goes on. */
 export function nextWindow(evaluation: WindowMetrics[]): string {
   const [next] = evaluation;
@@ -44,6 +49,8 @@ export function describe(event: RunEvent): string | null {
       const resumed = event.recorded > 0 ? `, going on after trigger ${event.recorded - 1}` : '';
       return `pipeline ${event.pipelineId}: ${formatCount(event.samples)} samples, ${formatDay(event.firstMs)} to ${formatDay(event.lastMs)}, ${event.windows} windows${where}${resumed}`;
     }
+    case 'skipped':
+      return skippedText(event.samples);
     case 'trigger':
       return event.recorded ? null : `trigger ${event.trigger.id} at sample ${formatCount(event.trigger.key)}: ${event.trigger.reason}`;
     case 'trained': {
@@ -114,6 +121,8 @@ async function terminalProgress(): Promise<Progress> {
           (steps * event.rowsDone) / (event.rowsTotal ?? Math.max(1, event.rowsDone)),
           `ingest ${part}: ${formatCount(event.samples)} samples`,
         );
+      } else if (event.type === 'skipped') {
+        log.warn(describe(event) ?? '', { output: process.stderr });
       } else if (event.type === 'start') {
         bar?.stop(part === '' ? '' : `ingested ${part}`);
         bar = undefined;

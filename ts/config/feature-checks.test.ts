@@ -1,27 +1,23 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { columnProblems, featureProblems, storedColumn } from './feature-checks.js';
+import { columnProblems, featureProblems } from './feature-checks.js';
 import type { DatasetConfig, FeaturesConfig } from './schema.js';
 import { features as featuresSchema } from './schema-features.js';
 
-const columns = {
+const columns: DatasetConfig['columns'] = {
   x: 'f32',
   c: 'category',
-  photo: { u8: [28, 30, 3] },
-  signal: { f32: [16] },
-  words: { i32: [128] },
-} as unknown as DatasetConfig['columns'];
+  code: { category: 9 },
+  photo: { image: [28, 30, 3], fit: 'cover', onError: 'fail' },
+  signal: { tensor: 'f32', shape: [16] },
+  words: { tokens: 128, hash: 1000 },
+  raw: { bytes: 100 },
+};
 
 const parse = (given: object): FeaturesConfig => featuresSchema.parse(given);
 const show = ({ path, message }: { path: (string | number)[]; message: string }) => `${path.join('.')}: ${message}`;
 const ofColumns = (given: object) => columnProblems(parse(given), columns).map(show);
 const ofModel = (given: object, model?: string) => featureProblems(parse(given), model).map(show);
-
-test('a stored column is a type, or a type with a shape', () => {
-  assert.equal(storedColumn('f32'), { type: 'f32', shape: [] });
-  assert.equal(storedColumn({ u8: [28, 28, 1] }), { type: 'u8', shape: [28, 28, 1] });
-  assert.equal(storedColumn({ bytes: 100 }), { type: 'bytes', shape: [100] });
-});
 
 test('images, tensors and tokens of fitting columns pass', () => {
   const photo = { column: 'photo', normalize: 'imagenet' };
@@ -38,7 +34,15 @@ test('images, tensors and tokens of fitting columns pass', () => {
   assert.equal(ofColumns({ tensor: { column: 'signal', mean: 1, std: 2 } }), []);
   assert.equal(ofColumns({ tensor: { column: 'photo' } }), []);
   assert.equal([...ofColumns({ tokens: { column: 'words' } }), ...ofModel({ tokens: { column: 'words' } }, 'transformer')], []);
-  assert.equal(ofColumns({ categorical: [{ column: 'x', boundaries: [1, 2] }] }), []);
+  assert.equal(
+    ofColumns({
+      categorical: [
+        { column: 'x', boundaries: [1, 2] },
+        { column: 'code', buckets: 9 },
+      ],
+    }),
+    [],
+  );
 });
 
 test('columns of another type or shape are named with what they are', () => {
@@ -50,8 +54,12 @@ test('columns of another type or shape are named with what they are', () => {
   ]);
   assert.match(ofColumns({ tensor: { column: 'words' } })[0] ?? '', 'stores it as i32 [128]');
   assert.match(ofColumns({ tokens: { column: 'signal' } })[0] ?? '', 'expected an i32 tensor column [length]');
-  assert.match(ofColumns({ dense: [{ column: 'signal' }] })[0] ?? '', 'expected an f32 or i32 column, but dataset.columns stores it as f32 [16]');
+  assert.match(
+    ofColumns({ dense: [{ column: 'signal' }] })[0] ?? '',
+    'expected an f32 or i32 column, but dataset.columns stores it as f32 [16]',
+  );
   assert.match(ofColumns({ categorical: [{ column: 'words', buckets: 5 }] })[0] ?? '', 'stores it as i32 [128]');
+  assert.match(ofColumns({ dense: [{ column: 'raw' }] })[0] ?? '', 'stores it as bytes [100]');
   assert.match(ofColumns({ categorical: [{ column: 'c', boundaries: [1] }] })[0] ?? '', 'expected an f32 or i32 column');
 });
 
@@ -89,7 +97,9 @@ test('fields that contradict each other', () => {
 test('built-in models get the features that they take', () => {
   const image = { column: 'photo' };
   const dense = [{ column: 'x' }];
-  assert.equal(ofModel({ dense, image }, 'dlrm'), ['features.image: expected none: the model dlrm takes dense and categorical features only']);
+  assert.equal(ofModel({ dense, image }, 'dlrm'), [
+    'features.image: expected none: the model dlrm takes dense and categorical features only',
+  ]);
   assert.equal(ofModel({ dense, image }, 'resnet'), ['features.dense: expected none: the model resnet takes images only']);
   assert.equal(ofModel({ dense, image }, './my-model.ts'), []);
   assert.equal(ofModel({ image }, 'transformer'), ['features.image: expected none: the model transformer takes token ids only']);

@@ -1,5 +1,6 @@
 // Checks of section `features` against the stored columns, against itself and against the model.
 import { didYouMean } from '../base/nearest.js';
+import { storedColumn } from '../sources/forms.js';
 import type { DatasetConfig, FeaturesConfig } from './schema.js';
 import { type ImageConfig, normalizations, type TensorConfig } from './schema-features.js';
 
@@ -9,15 +10,8 @@ export type CrossProblem = { path: (string | number)[]; message: string };
 type Path = CrossProblem['path'];
 type Columns = DatasetConfig['columns'];
 
-/** A stored column: its type, and the shape of one sample ([] for a single value). */
-export type StoredColumn = { type: string; shape: readonly number[] };
-
-/** What dataset.columns says of a column: a type, or { type: shape }. */
-export function storedColumn(given: unknown): StoredColumn {
-  if (typeof given === 'string') return { type: given, shape: [] };
-  const [[type, shape] = ['', []]] = Object.entries(given as Record<string, number | number[]>);
-  return { type, shape: typeof shape === 'number' ? [shape] : shape };
-}
+/** What is stored of a column: its type, and the shape of one sample ([] for a single value). */
+type StoredColumn = ReturnType<typeof storedColumn>;
 
 const shown = ({ type, shape }: StoredColumn): string => (shape.length === 0 ? type : `${type} [${shape.join(', ')}]`);
 
@@ -26,7 +20,7 @@ export function columnProblems(features: FeaturesConfig, columns: Columns): Cros
   const problems: CrossProblem[] = [];
   const check = (name: string, path: Path, advice: string, fits: (column: StoredColumn) => boolean): StoredColumn | undefined => {
     const stored = Object.keys(columns);
-    const column = Object.hasOwn(columns, name) ? storedColumn(columns[name]) : undefined;
+    const column = Object.hasOwn(columns, name) ? storedColumn(name, columns[name]!) : undefined;
     if (column === undefined) {
       const known = didYouMean(name, stored) || `, which holds ${stored.slice(0, 20).join(', ')}`;
       problems.push({ path, message: `expected a column of dataset.columns${known}` });

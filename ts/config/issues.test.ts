@@ -15,7 +15,11 @@ const table: Record<string, [string, string, string[]]> = {
   'a misspelt field': ['samples: 10', 'smaples: 10', ['14:24 trigger.smaples: unknown field; did you mean "samples"?']],
   'a misspelt section': ['model:', 'modle:', ['11:1 modle: unknown field; did you mean "model"?']],
   'an unknown field': ['seed: 7', 'colour: red', ['1:24 pipeline.colour: unknown field; expected one of id, seed, threads']],
-  'a misspelt word': ['csv', 'cvs', ['4:21 dataset.source.format: expected one of parquet, csv, found "cvs"; did you mean "csv"?']],
+  'a misspelt word': [
+    'csv',
+    'cvs',
+    ['4:21 dataset.source.format: expected one of parquet, csv, images, binary, criteo, found "cvs"; did you mean "csv"?'],
+  ],
   'an id with capitals': [
     'id: numbers',
     'id: Numbers',

@@ -12,6 +12,9 @@ import { changed, smallPipeline } from './pipeline.test.helper.js';
 const ajv = new Ajv({ strict: true, strictTypes: false, strictTuples: false, allErrors: true });
 const accepts = ajv.compile(pipelineJsonSchema());
 
+const column = (form: string) => changed('{ a: f32, n: i32, c: category }', `{ a: f32, n: i32, c: category, x: ${form} }`);
+const source = (text: string) => changed('{ format: csv, path: numbers.csv }', text);
+
 const good: Record<string, string> = {
   'the small pipeline': smallPipeline,
   'a list of files': changed('path: numbers.csv', 'path: [a.csv, b.csv]'),
@@ -35,10 +38,37 @@ const good: Record<string, string> = {
   'new data within a limit': changed('{ id: new-data }', '{ id: new-data, limit: 5, keep: uniform }'),
   'a uniform sample': changed('{ id: new-data }', '{ id: uniform, samples: 5 }'),
   'a part, by freshness': changed('{ id: new-data }', '{ id: freshness, ratio: 0.5, halfLife: 3d, reset: false }'),
+  'a tensor': column('{ tensor: u8, shape: [32, 32, 3] }'),
+  'a picture': column('{ image: [224, 224, 3], fit: contain, onError: skip }'),
+  'tokens of a tokenizer': column('{ tokens: 128, tokenizer: ./tokenizer.json }'),
+  'tokens by hashing': column('{ tokens: 128, hash: 30000 }'),
+  bytes: column('{ bytes: 1000 }'),
+  codes: column('{ category: 7 }'),
+  'made times': changed('{ column: when }', '{ start: 2024-01-01, step: 10ms }'),
+  'folders of pictures': source('{ format: images, path: [a, b], labels: labels.csv, timePattern: "{YYYY}{MM}{DD}" }'),
+  'binary records': source(
+    '{ format: binary, path: "*.bin", skip: 16, fields: [{ name: a, type: uint8, shape: [3, 2, 2], permute: [1, 2, 0] }] }',
+  ),
+  'the Criteo layout': source('{ format: criteo, path: criteo, splits: [train, test] }'),
   evaluation: `${smallPipeline}evaluation: { window: 1d, windows: all, batchSize: 100 }\nreplay: { batch: 10, maxTriggers: 1 }\n`,
 };
 
 const bad: Record<string, string> = {
+  'a tensor without a shape': column('{ tensor: u8 }'),
+  'a tensor of another type': column('{ tensor: f64, shape: [1] }'),
+  'an empty side': column('{ tensor: u8, shape: [3, 0] }'),
+  'a picture of two sides': column('{ image: [224, 224] }'),
+  'two channels': column('{ image: [224, 224, 2] }'),
+  'an unknown fit': column('{ image: [2, 2, 3], fit: inside }'),
+  'tokens without a tokenizer': column('{ tokens: 128 }'),
+  'no tokens': column('{ tokens: 0, hash: 100 }'),
+  'no bytes': column('{ bytes: 0 }'),
+  'a step without a start': changed('{ column: when }', '{ step: 1s }'),
+  'column and step': changed('{ column: when }', '{ column: when, start: 2024-01-01, step: 1s }'),
+  'a step of nothing': changed('{ column: when }', '{ start: 2024-01-01, step: 0ms }'),
+  'a binary source without fields': source('{ format: binary, path: a.bin }'),
+  'an unknown field type': source('{ format: binary, path: a.bin, fields: [{ name: a, type: uint64 }] }'),
+  'labels of a CSV source': source('{ format: csv, path: a.csv, labels: b.csv }'),
   'no pipeline id': changed('id: small, ', ''),
   'a bad id': changed('id: small', 'id: -small'),
   'a negative seed': changed('seed: 7', 'seed: -7'),

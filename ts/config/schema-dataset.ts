@@ -1,16 +1,24 @@
 // Section `dataset` of the pipeline file: where samples come from and what is stored of them.
 import { z } from 'zod';
+import { duration } from '../base/durations.js';
+import { timePatternError } from '../sources/time-pattern.js';
+import { fieldTypes } from '../sources/spec.js';
+import { timeMs } from '../sources/times.js';
 import { columnName, filePath, id, whole } from './fields.js';
+import { columnForm } from './schema-columns.js';
 
-const source = z
+const paths = (what: string) =>
+  z
+    .union([filePath, z.array(filePath).min(1).max(100_000)])
+    .transform((path) => (typeof path === 'string' ? [path] : path))
+    .describe(
+      `${what}, or a list in the order of arrival. Relative to the pipeline file; \`npm:<package>/<path>\` lies in an installed package.`,
+    );
+
+const files = z
   .strictObject({
     format: z.enum(['parquet', 'csv']).describe('Format of the files.'),
-    path: z
-      .union([filePath, z.array(filePath).min(1).max(100_000)])
-      .transform((path) => (typeof path === 'string' ? [path] : path))
-      .describe(
-        'A file, or a list of files in the order of arrival. Relative to the pipeline file; `npm:<package>/<path>` is a file of an installed package.',
-      ),
+    path: paths('A file'),
     delimiter: z
       .string()
       .regex(/^[^"\r\n]$/, { error: 'expected one character, neither a quote nor a line end' })
@@ -20,17 +28,97 @@ const source = z
   .refine((source) => source.delimiter === undefined || source.format === 'csv', {
     error: 'expected none: it belongs to csv',
     path: ['delimiter'],
+  });
+
+const images = z.strictObject({
+  format: z.literal('images').describe('Folders of pictures; columns image, path, label and time.'),
+  path: paths('A folder'),
+  labels: filePath
+    .optional()
+    .describe(
+      'A CSV file in each folder with a column path, and label and time as you like. Default: the label is the name of the folder that a picture lies in.',
+    ),
+  timePattern: z
+    .string()
+    .min(1)
+    .max(256)
+    .refine((pattern) => timePatternError(pattern) === undefined, {
+      error: (issue) => `expected ${timePatternError(issue.input as string)}`,
+    })
+    .optional()
+    .describe('Time in the path, e.g. IMG_{YYYY}{MM}{DD}_{hh}{mm}{ss}. Default: the time of `labels`, else that of the file.'),
+});
+
+const field = z
+  .strictObject({
+    name: columnName.describe('Name of the column.'),
+    type: z.enum(fieldTypes).describe('Type of its values, little-endian.'),
+    shape: z
+      .array(whole(1, 2 ** 26))
+      .max(8)
+      .default([])
+      .describe('Dimensions of a tensor; none for a single value.'),
+    permute: z.array(whole(0, 7)).max(8).optional().describe('Order in which its axes are stored, e.g. [1, 2, 0] for channels first.'),
   })
-  .describe('The files that hold the samples.');
+  .refine(({ shape, permute }) => permute === undefined || [...permute].sort().join() === shape.map((_, i) => i).join(), {
+    error: 'expected every axis of shape once',
+    path: ['permute'],
+  });
+
+const binary = z.strictObject({
+  format: z.literal('binary').describe('Records of fixed width.'),
+  path: paths('A file'),
+  fields: z.array(field).min(1).max(4096).describe('The fields of a record, in their order.'),
+  skip: whole(0, 2 ** 31 - 1)
+    .default(0)
+    .describe('Bytes before the first record.'),
+});
+
+const criteo = z.strictObject({
+  format: z.literal('criteo').describe('Binary Criteo data as in DLRM of NVIDIA, with a feature_spec.yaml.'),
+  path: paths('A folder'),
+  splits: z
+    .array(z.string().min(1).max(256))
+    .min(1)
+    .max(100)
+    .default(['train'])
+    .describe('Splits of source_spec, in the order of arrival.'),
+});
+
+const source = z.discriminatedUnion('format', [files, images, binary, criteo]).describe('What holds the samples.');
+
+const columnTime = z.strictObject({
+  column: columnName.describe('Column with the time at which a sample arrived.'),
+  unit: z
+    .enum(['s', 'ms', 'us', 'ns', 'min', 'h', 'd'])
+    .default('ms')
+    .describe('Unit of a column of numbers, counted from 1970-01-01 UTC. Dates and ISO 8601 text need none.'),
+});
+
+const madeTime = z.strictObject({
+  start: z
+    .string()
+    .refine((text) => !Number.isNaN(timeMs(text, 'ms')), { error: 'expected a date such as 2024-01-01 or 2024-01-01T12:00:00Z' })
+    .transform((text) => timeMs(text, 'ms'))
+    .describe('Time of the first sample, where the data has none.'),
+  step: z
+    .union(
+      [
+        duration,
+        z
+          .string()
+          .regex(/^[1-9][0-9]{0,11}ms$/)
+          .transform((text) => Number.parseInt(text, 10)),
+      ],
+      {
+        error: 'expected a duration such as 10ms, 1s or 5m',
+      },
+    )
+    .describe('Time from one sample to the next, e.g. 1s or 10ms.'),
+});
 
 const time = z
-  .strictObject({
-    column: columnName.describe('Column with the time at which a sample arrived.'),
-    unit: z
-      .enum(['s', 'ms', 'us', 'ns', 'min', 'h', 'd'])
-      .default('ms')
-      .describe('Unit of a column of numbers, counted from 1970-01-01 UTC. Dates and ISO 8601 text need none.'),
-  })
+  .union([columnTime, madeTime], { error: 'expected either column or start and step' })
   .describe('Timestamps of the samples (UTC).');
 
 const thresholdLabel = z.strictObject({
@@ -56,11 +144,11 @@ const label = z
   .describe('What the model learns to predict.');
 
 const columns = z
-  .record(columnName, z.enum(['f32', 'i32', 'category']))
+  .record(columnName, columnForm)
   .refine((map) => Object.keys(map).length >= 1, { error: 'expected at least one column' })
   .refine((map) => Object.keys(map).length <= 4096, { error: 'expected at most 4096 columns' })
   .meta({ minProperties: 1, maxProperties: 4096 })
-  .describe('Columns that are stored, with their types: f32, i32 or category (text or numbers with few different values).');
+  .describe('Columns that are stored, with the forms in which they are.');
 
 const common = {
   id: id.describe('Name of the dataset under the data folder. Pipelines that name the same dataset share its samples.'),

@@ -175,7 +175,9 @@ const checkpoint = z
 
 const loader = z
   .strictObject({
-    threads: whole(1, 64).optional().describe('Threads that read and encode samples. Default: one, with images or tensors a quarter of the cores.'),
+    threads: whole(1, 64)
+      .optional()
+      .describe('Threads that read and encode samples. Default: one, with images or tensors a quarter of the cores.'),
     memory: whole(1, 1_048_576).default(1024).describe('MiB that all batches which are read ahead may take.'),
   })
   .prefault({})

@@ -17,21 +17,29 @@ pipeline:
 dataset:
   id: flights                   # pipelines with the same dataset share its stored samples
   source:
-    format: parquet             # parquet | csv
+    format: parquet             # parquet | csv | images | binary | criteo
     # A path or a list of paths in the order of arrival, relative to this file. npm:<package>/<path> is a file of an
     # installed package (this one: npm install vega-datasets).
     path: npm:vega-datasets/data/flights-3m.parquet
     # delimiter: ";"            # of csv (default: what the header row shows)
+    # Other sources: folders of pictures (columns image, path, label, time), records of fixed width, Criteo as DLRM has it
+    # { format: images, path: data/*, labels: labels.csv, timePattern: "{YYYY}-{MM}-{DD}" }
+    # { format: binary, path: data/*.bin, skip: 0, fields: [{ name: image, type: uint8, shape: [3, 32, 32], permute: [1, 2, 0] }] }
+    # { format: criteo, path: data/criteo, splits: [train] }
   # module: ./my-source.ts      # instead of source: a module of yours, made with defineSource()
   time:
     column: date
     # unit: ms                  # of number columns: s | ms | us | ns | min | h | d; dates and ISO text need none
+    # start: 2024-01-01         # instead of column: data without times; the n-th sample gets start + n * step
+    # step: 1s
   label:
     column: delay               # alone: a column of 0 and 1
     atLeast: 15                 # 1 where delay >= 15 minutes, else 0
     # classes: 5                # instead of atLeast: an integer column 0 to 4, or a list of class names
     # real: true                # instead of atLeast: the number itself (a regression)
-  columns:                      # what is stored: f32 | i32 | category
+  columns:                      # what is stored: f32 | i32 | category, or one of
+    # { tensor: u8, shape: [32, 32, 3] }   { image: [224, 224, 3], fit: cover, onError: fail }   { bytes: 1000 }
+    # { tokens: 128, tokenizer: ./tokenizer.json }   { tokens: 128, hash: 30000 }   { category: 1000 } (codes as they are)
     distance: f32
     origin: category
     destination: category

@@ -3,7 +3,18 @@ import type { TrainingRecord, TriggerRecord, WindowMetrics } from './results.js'
 
 export type RunEvent =
   | { type: 'ingest'; part: string; samples: number; rowsDone: number; rowsTotal: number | null }
-  | { type: 'start'; pipelineId: string; samples: number; firstMs: number; lastMs: number; windows: number; recorded: number; device: string }
+  /** Samples of the source that were left out because a picture could not be decoded; told only where there are any. */
+  | { type: 'skipped'; samples: number }
+  | {
+      type: 'start';
+      pipelineId: string;
+      samples: number;
+      firstMs: number;
+      lastMs: number;
+      windows: number;
+      recorded: number;
+      device: string;
+    }
   | { type: 'replay'; key: number; samples: number; timeMs: number }
   | { type: 'trigger'; trigger: TriggerRecord; recorded: boolean }
   | { type: 'train'; triggerId: number; steps: number; totalSteps: number; samples: number; loss: number }

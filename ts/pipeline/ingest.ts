@@ -3,7 +3,7 @@ import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import { Dataset } from '../native/dataset.js';
 import type { Schema } from '../native/types.js';
-import { type IngestResult, ingest, openSource, schemaOf } from '../sources/ingest.js';
+import { definitionOf, type IngestResult, ingest, openSource, schemaOf } from '../sources/ingest.js';
 import type { OnEvent } from './events.js';
 import { type Folders, makeFolder } from './folders.js';
 
@@ -21,7 +21,14 @@ export async function ingestPipeline(
   const source = pipeline.source ?? (await openSource(config, pipeline.dir));
   const onProgress = (p: { part: string; rowsDone: number; rowsTotal?: number | undefined; samples: number }) =>
     options.onEvent({ type: 'ingest', part: p.part, samples: p.samples, rowsDone: p.rowsDone, rowsTotal: p.rowsTotal ?? null });
-  return await ingest({ store: dataset, source, spec: config, onProgress, ...(options.signal ? { signal: options.signal } : {}) });
+  return await ingest({
+    store: dataset,
+    source,
+    spec: config,
+    folder: pipeline.dir,
+    onProgress,
+    ...(options.signal ? { signal: options.signal } : {}),
+  });
 }
 
 function openOrCreate(path: string, schema: Schema): Dataset {
@@ -35,7 +42,7 @@ function openOrCreate(path: string, schema: Schema): Dataset {
 
 /** The meaning of columns and labels is fixed by the first ingestion. */
 function checkDefinition(dataset: Dataset, config: LoadedPipeline['config']['dataset']): void {
-  const definition = JSON.stringify({ time: config.time, label: config.label, columns: config.columns });
+  const definition = definitionOf(config);
   const earlier = dataset.state('definition');
   if (earlier === null) dataset.setState('definition', definition);
   else if (earlier !== definition) {

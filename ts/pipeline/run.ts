@@ -44,7 +44,8 @@ export async function runExperiment(pipeline: LoadedPipeline, options: RunOption
     checkUnchanged(journal, pipeline);
     if (pipeline.config.training.device === 'cuda') requireCuda();
     setComputeThreads(pipeline.config.pipeline.threads ?? 0);
-    await ingestPipeline(pipeline, folders, { signal: options.signal, onEvent });
+    const { skipped } = await ingestPipeline(pipeline, folders, { signal: options.signal, onEvent });
+    if (skipped > 0) onEvent({ type: 'skipped', samples: skipped });
     using dataset = Dataset.open(folders.dataset(pipeline.config.dataset.id), { readOnly: true });
     // No lease: the run itself holds the snapshot until it ends.
     using snapshot = dataset.snapshot({ leaseMs: 0 });

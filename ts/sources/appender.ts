@@ -1,7 +1,8 @@
 // Cuts encoded rows into batches that end where the index's chunks end, and appends one while the next is filled.
 import type { Batch, Column } from '../native/types.js';
 import { cellLength, emptyCells, recordBytes } from './cells.js';
-import { type Encoded, schemaOf } from './encode.js';
+import type { Encoded } from './encode.js';
+import { schemaOf } from './forms.js';
 import { lastMsEntry } from './progress.js';
 import type { DatasetSpec } from './spec.js';
 
@@ -44,19 +45,33 @@ export class Appender {
     this.#rows = this.#emptyBatch();
   }
 
-  /** Adds rows of `encoded` from `first` on until the batch is full, and returns how many. */
+  /** Adds rows of `encoded` from `first` on until the batch is full, and returns how many it used up: dropped ones, too. */
   take(encoded: Encoded, first: number): number {
-    const count = Math.min(encoded.labels.length - first, this.#rows.labels.length - this.#filled);
-    const end = first + count;
+    const rows = encoded.labels.length;
+    const { dropped } = encoded;
+    let at = first;
+    while (at < rows && !this.full) {
+      if (dropped?.[at] === 1) {
+        at++;
+        continue;
+      }
+      const next = dropped?.indexOf(1, at) ?? -1;
+      const end = Math.min(next < 0 ? rows : next, at + this.#rows.labels.length - this.#filled);
+      this.#copy(encoded, at, end);
+      at = end;
+    }
+    return at - first;
+  }
+
+  #copy(encoded: Encoded, first: number, end: number): void {
     this.#rows.timestamps.set(encoded.timestamps.subarray(first, end), this.#filled);
     this.#rows.labels.set(encoded.labels.subarray(first, end), this.#filled);
     for (const [c, cells] of encoded.columns.entries()) {
       const length = cellLength(this.#columns[c]!);
       this.#rows.columns[c]!.set(cells.subarray(first * length, end * length), this.#filled * length);
     }
-    this.#filled += count;
-    this.samples += count;
-    return count;
+    this.#filled += end - first;
+    this.samples += end - first;
   }
 
   /** An entry that is true once the rows taken so far are in. */

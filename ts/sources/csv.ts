@@ -1,6 +1,7 @@
 // CSV files (csv-parse): a header row, then records. Streamed; files that end in .gz are decompressed on the way.
 import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { CsvError, type Parser, parse } from 'csv-parse';
@@ -23,9 +24,26 @@ export function csvPart(file: SourceFile, delimiter?: string): SourcePart {
   return {
     name: file.name,
     fingerprint: file.fingerprint,
+    folder: dirname(file.path),
     contentHash: () => contentHash(file),
     read: (columns, startRow) => readRows(file, delimiter, columns, startRow),
   };
+}
+
+/** The names of a file's columns. E_SOURCE as read(). */
+export async function csvHeader(file: SourceFile): Promise<string[]> {
+  for await (const chunk of utf8Chunks(bytesOf(file), file.name)) {
+    const parser = parse({ delimiter: detectDelimiter(chunk), bom: true, skip_empty_lines: true, to: 1, relax_column_count: true });
+    parser.end(chunk);
+    try {
+      for await (const record of parser) return record as string[];
+    } catch (error) {
+      throw unreadable(file.name, error);
+    }
+  }
+  throw new SluiceError('E_SOURCE', `${file.name}: the file is empty`, {
+    hint: 'a CSV file begins with a header row that names its columns',
+  });
 }
 
 async function* readRows(

@@ -1,8 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Dictionary } from './dictionary.js';
-import { encode, schemaOf } from './encode.js';
+import { encode } from './encode.js';
 import { failure } from './fixture.test.helper.js';
+import { schemaOf } from './forms.js';
 import type { DatasetSpec } from './spec.js';
 import type { ColumnValues } from './types.js';
 
@@ -13,7 +14,12 @@ function run(values: Record<string, ColumnValues>, changes: Partial<DatasetSpec>
   const rows = Object.values(values)[0]!.length;
   const spec: DatasetSpec = { time, label: { column: 'y' }, columns: {}, ...changes };
   const columns = { t: new Array(rows).fill(0), y: new Array(rows).fill(0), ...values };
-  return encode({ rows, columns }, spec, new Map([['c', dictionary]]), { part: 'file.csv', firstRow: 1000 });
+  return encode(
+    { rows, columns },
+    spec,
+    { dictionaries: new Map([['c', dictionary]]), tokenizers: new Map() },
+    { part: 'file.csv', firstRow: 1000 },
+  );
 }
 
 test('times become 64-bit milliseconds, before 1970 too', () => {
@@ -102,10 +108,15 @@ test('a column that the source does not deliver is told', async () => {
 
 test('a column that is shorter than its batch is told', async () => {
   const work = () =>
-    encode({ rows: 2, columns: { t: [1, 2], y: [0] } }, { time, label: { column: 'y' }, columns: {} }, new Map(), {
-      part: 'p',
-      firstRow: 0,
-    });
+    encode(
+      { rows: 2, columns: { t: [1, 2], y: [0] } },
+      { time, label: { column: 'y' }, columns: {} },
+      { dictionaries: new Map(), tokenizers: new Map() },
+      {
+        part: 'p',
+        firstRow: 0,
+      },
+    );
   await failure('E_SOURCE', ["column 'y'", 'expected 2 values', '1 of them'], work);
 });
 

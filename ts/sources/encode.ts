@@ -1,103 +1,68 @@
 // From a source's columns to the typed arrays that the index takes. Every value is checked; an error names its place.
-import { type ErrorCode, SluiceError } from '../errors.js';
-import type { Batch, Schema } from '../native/types.js';
+import { SluiceError } from '../errors.js';
+import type { Batch } from '../native/types.js';
+import { cellLength } from './cells.js';
+import { Column, type Place, toNumber } from './column.js';
 import { type Dictionary, maxCategories, maxCategoryLength } from './dictionary.js';
+import { encodeBytes, encodeTensor, encodeTokens } from './encode-large.js';
+import { isBytes, isCodes, isTensor, isTokens, storedColumn } from './forms.js';
 import type { ColumnType, DatasetSpec, LabelSpec } from './spec.js';
 import { timeMs } from './times.js';
+import type { Tokenizer } from './tokens.js';
 import type { ColumnValues, RecordBatch } from './types.js';
 
-export type Dictionaries = ReadonlyMap<string, Dictionary>;
+export type { Place } from './column.js';
 
-/** Encoded rows; `columns` in the order of the spec. */
-export type Encoded = Omit<Batch, 'state'>;
+/** What gives values their codes, by column. */
+export type Coders = { dictionaries: ReadonlyMap<string, Dictionary>; tokenizers: ReadonlyMap<string, Tokenizer> };
 
-/** Where a batch's rows come from, for messages; `firstRow` counts from 0. */
-export type Place = { part: string; firstRow: number };
+/** Encoded rows; `columns` in the order of the spec. `dropped`: 1 for rows that are not to be stored. */
+export type Encoded = Omit<Batch, 'state'> & { dropped?: Uint8Array | undefined };
 
 /** What a category that is null is stored as. */
 export const missingCategory = '(missing)';
 
 /** Columns of the source that a dataset needs. */
 export function neededColumns(spec: DatasetSpec): string[] {
-  return [...new Set([spec.time.column, spec.label.column, ...Object.keys(spec.columns)])];
+  const time = 'column' in spec.time ? [spec.time.column] : [];
+  return [...new Set([...time, spec.label.column, ...Object.keys(spec.columns)])];
 }
 
-/** What the index stores. */
-export function schemaOf(spec: DatasetSpec): Schema {
-  const columns = Object.entries(spec.columns).map(([name, type]) => ({ name, type, shape: [] as number[] }));
-  const classes = 'classes' in spec.label ? spec.label.classes : undefined;
-  if ('real' in spec.label) return { columns, label: 'real', classes: 2 };
-  return { columns, label: 'class', classes: Array.isArray(classes) ? classes.length : (classes ?? 2) };
-}
-
-/** Encodes a batch; dictionaries grow by what is new. E_NOT_FINITE, E_LABEL_RANGE, E_SOURCE name part, column, row and value. */
-export function encode(batch: RecordBatch, spec: DatasetSpec, dictionaries: Dictionaries, place: Place): Encoded {
-  const context = (name: string) => new Column(name, batch, place);
+/**
+ * Encodes a batch whose pictures are decoded; dictionaries grow by what is new. E_NOT_FINITE, E_LABEL_RANGE, E_SOURCE
+ * name part, column, row and value.
+ */
+export function encode(batch: RecordBatch, spec: DatasetSpec, coders: Coders, place: Place): Encoded {
   return {
     timestamps: toBigInts(encodeTimes(batch, spec, place)),
-    labels: encodeLabels(context(spec.label.column), spec.label),
-    columns: Object.entries(spec.columns).map(([name, type]) => encodeColumn(context(name), type, dictionaries)),
+    labels: encodeLabels(new Column(spec.label.column, batch, place), spec.label),
+    columns: Object.entries(spec.columns).map(([name, form]) => {
+      const column = new Column(name, batch, place, cellLength(storedColumn(name, form)));
+      return encodeColumn(column, form, coders);
+    }),
+    dropped: batch.dropped,
   };
 }
 
 /** The batch's times, whole milliseconds since 1970-01-01 UTC. E_SOURCE as encode(). */
 export function encodeTimes(batch: RecordBatch, spec: DatasetSpec, place: Place): Float64Array {
-  const column = new Column(spec.time.column, batch, place);
-  const { unit } = spec.time;
+  const { time } = spec;
+  if ('step' in time) {
+    const first = (place.firstMs ?? time.start) + place.firstRow * time.step;
+    return Float64Array.from({ length: batch.rows }, (_, i) => first + i * time.step);
+  }
+  const column = new Column(time.column, batch, place);
   const { values, rows } = column;
   const times = new Float64Array(rows);
   for (let i = 0; i < rows; i++) {
-    const ms = timeMs(values[i], unit);
+    const ms = timeMs(values[i], time.unit);
     if (Number.isNaN(ms)) {
-      const hint = `numbers count units of dataset.time.unit, here ${unit}; text is ISO 8601, like 2024-05-01T12:30:00Z`;
+      const hint = `numbers count units of dataset.time.unit, here ${time.unit}; text is ISO 8601, like 2024-05-01T12:30:00Z`;
       column.fail('E_SOURCE', i, 'a time of the years 0 to 9999', hint);
     }
     times[i] = ms;
   }
   return times;
-}
-
-/** One column of a batch. */
-class Column {
-  readonly values: ColumnValues;
-  readonly rows: number;
-
-  constructor(
-    readonly name: string,
-    batch: RecordBatch,
-    readonly place: Place,
-  ) {
-    const values = Object.hasOwn(batch.columns, name) ? batch.columns[name] : undefined;
-    if (values === undefined || values === null || !(values.length >= batch.rows)) {
-      const got = values === undefined ? 'no such column' : `${values?.length ?? 0} of them`;
-      throw new SluiceError('E_SOURCE', `${place.part}: column '${name}': expected ${batch.rows} values, the source gave ${got}`);
-    }
-    this.values = values;
-    this.rows = batch.rows;
-  }
-
-  /** `row` is the row in the batch. */
-  fail(code: ErrorCode, row: number, expected: string, advice = 'correct or remove the row'): never {
-    const at = `column '${this.name}', row ${this.place.firstRow + row + 1}`;
-    const message = `${this.place.part}: ${at}: expected ${expected}, got ${show(this.values[row])}`;
-    throw new SluiceError(code, message, { hint: `${advice} (rows are counted from 1, a header line not included)` });
-  }
-}
-
-function show(value: unknown): string {
-  if (value === null || value === undefined) return 'nothing';
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid date' : value.toISOString();
-  return typeof value === 'object' ? 'an object' : String(value);
-}
-
-const decimal = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*$/;
-
-/** A value as a number; NaN for what is none. */
-function toNumber(value: unknown): number {
-  if (typeof value === 'number') return value;
-  if (typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
-  return typeof value === 'string' && decimal.test(value) ? Number(value) : Number.NaN;
 }
 
 /** Through halves of 32 bits: making a bigint for each row costs ten times as much. */
@@ -174,12 +139,39 @@ function encodeClassNames(column: Column, names: readonly string[]): Float32Arra
   return labels;
 }
 
-function encodeColumn(column: Column, type: ColumnType, dictionaries: Dictionaries): Batch['columns'][number] {
-  if (type === 'f32') return encodeFloats(column);
-  if (type === 'i32') return encodeIntegers(column);
-  const dictionary = dictionaries.get(column.name);
-  if (dictionary === undefined) throw new SluiceError('E_INTERNAL', `column '${column.name}' has no dictionary`);
-  return encodeCategories(column, dictionary);
+function encodeColumn(column: Column, form: ColumnType, coders: Coders): Batch['columns'][number] {
+  if (form === 'f32') return encodeFloats(column);
+  if (form === 'i32') return encodeIntegers(column);
+  if (form === 'category') return encodeCategories(column, coderOf(column, coders.dictionaries));
+  if (isTensor(form)) return encodeTensor(column, form);
+  if (isTokens(form)) return encodeTokens(column, form.tokens, coderOf(column, coders.tokenizers).tokenize);
+  if (isBytes(form)) return encodeBytes(column, form);
+  if (isCodes(form)) return encodeCodes(column, form.category);
+  return decoded(column);
+}
+
+function coderOf<T>(column: Column, coders: ReadonlyMap<string, T>): T {
+  const coder = coders.get(column.name);
+  if (coder === undefined) throw new SluiceError('E_INTERNAL', `column '${column.name}' has no dictionary or tokenizer`);
+  return coder;
+}
+
+/** Pixels, as decodeImages() left them. */
+function decoded(column: Column): Uint8Array {
+  if (column.values instanceof Uint8Array) return column.values;
+  throw new SluiceError('E_INTERNAL', `the pictures of column '${column.name}' are not decoded`);
+}
+
+function encodeCodes(column: Column, codes: number): Int32Array<ArrayBuffer> {
+  const { values, rows } = column;
+  const encoded = new Int32Array(rows);
+  for (let i = 0; i < rows; i++) {
+    const x = toNumber(values[i]);
+    if (x !== (x | 0) || x < 0 || x >= codes)
+      column.fail('E_SOURCE', i, `a code from 0 to ${codes - 1}`, 'correct the row, or the size of the category');
+    encoded[i] = x;
+  }
+  return encoded;
 }
 
 function encodeFloats(column: Column): Float32Array<ArrayBuffer> {

@@ -65,7 +65,7 @@ test('a second run appends nothing and reads nothing', async () => {
   const store = await ingested();
   const before = store.batchRows.length;
   const untouched = mixedParts().map((part) => ({ ...part, read: () => assert.unreachable('read') as never }));
-  assert.equal(await ingest({ store, source: sourceOf(...untouched), spec }), { appended: 0, total: 170_010, parts: 5 });
+  assert.equal(await ingest({ store, source: sourceOf(...untouched), spec }), { appended: 0, total: 170_010, parts: 5, skipped: 0 });
   assert.is(store.batchRows.length, before);
 });
 
@@ -107,8 +107,8 @@ test('a run that is killed again and again gets there', async () => {
 test('parts that are added later go in after what is there', async () => {
   const store = new MemoryStore();
   const [early, late] = [generatedPart('early', 1000, (i) => i), generatedPart('late', 1000, (i) => 999 + i)];
-  assert.equal(await ingest({ store, source: sourceOf(early), spec }), { appended: 1000, total: 1000, parts: 1 });
-  assert.equal(await ingest({ store, source: sourceOf(late, early), spec }), { appended: 1000, total: 2000, parts: 2 });
+  assert.equal(await ingest({ store, source: sourceOf(early), spec }), { appended: 1000, total: 1000, parts: 1, skipped: 0 });
+  assert.equal(await ingest({ store, source: sourceOf(late, early), spec }), { appended: 1000, total: 2000, parts: 2, skipped: 0 });
 });
 
 test('parts whose times overlap, or lie before what is there, are refused before anything is appended', async () => {
@@ -182,7 +182,11 @@ test('a part that became another one is refused, one that was only touched is no
   writeFileSync(file, text);
   const store = new MemoryStore();
   const run = async () =>
-    await ingest({ store, source: await openSource({ id: 'd', source: { format: 'csv', path: ['a.csv'] } }, folder), spec });
+    await ingest({
+      store,
+      source: await openSource({ ...generatedSpec, id: 'd', source: { format: 'csv', path: ['a.csv'] } }, folder),
+      spec,
+    });
   await run();
   utimesSync(file, 1, 1);
   assert.is((await run()).appended, 0);
@@ -269,9 +273,12 @@ const weather: DatasetSpec = {
 
 test('weather.csv into a dataset on disk: two places one after the other, sorted into one order of time', async () => {
   const store = Dataset.create(join(temporaryFolder(), 'weather'), schemaOf(weather));
-  const source = await openSource({ id: 'weather', source: { format: 'csv', path: [vega('weather.csv')] } }, temporaryFolder());
-  assert.equal(await ingest({ store, source, spec: weather }), { appended: 2922, total: 2922, parts: 1 });
-  assert.equal(await ingest({ store, source, spec: weather }), { appended: 0, total: 2922, parts: 1 });
+  const source = await openSource(
+    { ...generatedSpec, id: 'weather', source: { format: 'csv', path: [vega('weather.csv')] } },
+    temporaryFolder(),
+  );
+  assert.equal(await ingest({ store, source, spec: weather }), { appended: 2922, total: 2922, parts: 1, skipped: 0 });
+  assert.equal(await ingest({ store, source, spec: weather }), { appended: 0, total: 2922, parts: 1, skipped: 0 });
   assert.ok(store.info().sorted);
   assert.is(store.state('dict:location'), '["Seattle","New York"]');
   const snapshot = store.snapshot();
@@ -282,7 +289,7 @@ test('weather.csv into a dataset on disk: two places one after the other, sorted
 
 test('several files by a pattern are one source', async () => {
   const folder = temporaryFolder();
-  const source = await openSource({ id: 'weather', source: { format: 'csv', path: [vega('weather.csv')] } }, folder);
+  const source = await openSource({ ...generatedSpec, id: 'weather', source: { format: 'csv', path: [vega('weather.csv')] } }, folder);
   const part = (await source.parts())[0]!;
   assert.is(part.name, vega('weather.csv'));
   const header = 'date,weather,wind,location\n';
@@ -290,13 +297,13 @@ test('several files by a pattern are one source', async () => {
   writeFileSync(join(folder, 'a.csv'), `${header}2024-01-02,rain,2,y\n`);
   copyFileSync(join(folder, 'a.csv'), join(folder, 'a.txt'));
   const store = new MemoryStore();
-  const both = await openSource({ id: 'weather', source: { format: 'csv', path: ['*.csv'] } }, folder);
-  assert.equal(await ingest({ store, source: both, spec: weather }), { appended: 2, total: 2, parts: 2 });
+  const both = await openSource({ ...generatedSpec, id: 'weather', source: { format: 'csv', path: ['*.csv'] } }, folder);
+  assert.equal(await ingest({ store, source: both, spec: weather }), { appended: 2, total: 2, parts: 2, skipped: 0 });
   assert.equal(store.labels, [2, 1]);
 });
 
 test('a dataset without a source is told', async () => {
-  await failure('E_ARGUMENT', ['dataset d'], () => openSource({ id: 'd' }, '.'));
+  await failure('E_ARGUMENT', ['dataset d'], () => openSource({ ...generatedSpec, id: 'd' }, '.'));
 });
 
 test.run();

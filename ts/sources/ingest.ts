@@ -2,19 +2,19 @@
 // they belong to: a stop at any moment loses nothing and doubles nothing.
 import { SluiceError } from '../errors.js';
 import { Appender, type IngestStore } from './appender.js';
-import { csvPart } from './csv.js';
 import { Dictionary } from './dictionary.js';
+import type { Coders } from './encode.js';
 import { encodedInOrder, orderOf } from './order.js';
-import { parquetPart } from './parquet.js';
-import { resolveFiles } from './paths.js';
 import { checkUnchanged, type PartState, partKey, readLastMs, readPartState } from './progress.js';
 import { partsOf } from './read.js';
-import type { DatasetSpec, FileSource } from './spec.js';
+import type { DatasetSpec } from './spec.js';
+import { openTokenizers } from './tokens.js';
 import type { Source, SourcePart } from './types.js';
 
 export type { IngestStore } from './appender.js';
-export { schemaOf } from './encode.js';
-export type { DatasetSpec, FileSource } from './spec.js';
+export { definitionOf, schemaOf } from './forms.js';
+export { openSource } from './open.js';
+export type { DatasetSpec, SourceSpec } from './spec.js';
 
 /** `rowsDone` of `rowsTotal` rows of the part are read; `samples`: of the dataset, on their way included. */
 export type IngestProgress = { part: string; rowsDone: number; rowsTotal?: number; samples: number };
@@ -23,23 +23,17 @@ export type IngestOptions = {
   store: IngestStore;
   source: Source;
   spec: DatasetSpec;
+  /** What the paths of tokenizers are relative to. Default: the working directory. */
+  folder?: string;
   signal?: AbortSignal;
   onProgress?: (progress: IngestProgress) => void;
 };
 
-/** Samples appended now, samples in all, parts of the source. */
-export type IngestResult = { appended: number; total: number; parts: number };
+/** Samples appended now, samples in all, parts of the source, and its samples left out because a picture could not be decoded. */
+export type IngestResult = { appended: number; total: number; parts: number; skipped: number };
 
 /** A part that is not complete yet. */
 type OpenPart = { part: SourcePart; state: PartState };
-
-/** The source that `dataset.source` of a pipeline names. E_NOT_FOUND, E_SOURCE, E_ARGUMENT, E_IO for its paths. */
-export async function openSource(config: { id: string; source?: FileSource }, pipelineDir: string): Promise<Source> {
-  if (config.source === undefined) throw new SluiceError('E_ARGUMENT', `dataset ${config.id} names no source`);
-  const { format, path, delimiter } = config.source;
-  const files = resolveFiles(path, pipelineDir);
-  return { parts: async () => files.map((file) => (format === 'parquet' ? parquetPart(file) : csvPart(file, delimiter))) };
-}
 
 /**
  * Appends what the store lacks of the source, in order of time: parts by their first sample, the rows of a part by
@@ -53,12 +47,13 @@ export async function ingest(options: IngestOptions): Promise<IngestResult> {
   const parts = await partsOf(source);
   const open = await openParts(parts, options);
   checkOrder(open, store);
-  const categories = Object.keys(spec.columns).filter((name) => spec.columns[name] === 'category');
-  const dictionaries = new Map(categories.map((name) => [name, new Dictionary(name, (key) => store.state(key))]));
-  const grown = () => Object.assign({}, ...[...dictionaries.values()].map((dictionary) => dictionary.entries())) as Record<string, string>;
+  const coders = await openCoders(options);
+  const grown = () =>
+    Object.assign({}, ...[...coders.dictionaries.values()].map((dictionary) => dictionary.entries())) as Record<string, string>;
   const appender = new Appender(store, spec, grown);
+  noteTokenizers(coders, store, appender);
   try {
-    for (const part of open) await appendPart(part, dictionaries, appender, options);
+    for (const part of open) await appendPart(part, coders, appender, options);
     await appender.flush();
     await appender.settled();
   } finally {
@@ -66,27 +61,52 @@ export async function ingest(options: IngestOptions): Promise<IngestResult> {
     await appender.settled().catch(() => {});
   }
   const total = store.size();
-  return { appended: total - before, total, parts: parts.length };
+  const skipped = parts.reduce((sum, part) => sum + (readPartState(store, part.name)?.skipped ?? 0), 0);
+  return { appended: total - before, total, parts: parts.length, skipped };
+}
+
+async function openCoders({ store, spec, folder }: IngestOptions): Promise<Coders> {
+  const categories = Object.keys(spec.columns).filter((name) => spec.columns[name] === 'category');
+  const dictionaries = new Map(categories.map((name) => [name, new Dictionary(name, (key) => store.state(key))]));
+  return { dictionaries, tokenizers: await openTokenizers(spec.columns, folder ?? process.cwd()) };
+}
+
+/** E_CHANGED where a tokenizer gives other ids than for the samples that are there. */
+function noteTokenizers({ tokenizers }: Coders, store: IngestStore, appender: Appender): void {
+  for (const [name, { identity }] of tokenizers) {
+    const key = `tokenizer:${name}`;
+    const earlier = store.state(key);
+    if (earlier === null) appender.note(key, identity);
+    else if (earlier !== identity) {
+      const hint = 'bring the earlier tokenizer back, or give the dataset another id to ingest it again';
+      throw new SluiceError('E_CHANGED', `the tokenizer of column '${name}' is another one than that of the samples in the dataset`, {
+        hint,
+      });
+    }
+  }
 }
 
 /** The parts that are not complete, in the order in which they are appended. */
 async function openParts(parts: SourcePart[], options: IngestOptions): Promise<OpenPart[]> {
   const open: OpenPart[] = [];
+  let rowsBefore = 0;
   for (const part of parts) {
     const stored = readPartState(options.store, part.name);
     checkStopped(options, part.name);
     if (stored) await checkUnchanged(part, stored);
-    if (!stored?.complete) open.push({ part, state: stored ?? (await begin(part, options)) });
+    const state = stored ?? (await begin(part, rowsBefore, options));
+    if (!state.complete) open.push({ part, state });
+    rowsBefore += state.order.rows;
   }
   // A part that was begun comes first, then those without rows, then by time.
   const rank = ({ state }: OpenPart) => (state.rows > 0 ? Number.NEGATIVE_INFINITY : (state.order.firstMs ?? Number.MIN_SAFE_INTEGER));
   return open.sort((a, b) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : 0));
 }
 
-async function begin(part: SourcePart, options: IngestOptions): Promise<PartState> {
+async function begin(part: SourcePart, rowsBefore: number, options: IngestOptions): Promise<PartState> {
   const content = (await part.contentHash?.()) ?? null;
-  const order = await orderOf(part, options.spec, () => checkStopped(options, part.name));
-  return { fingerprint: part.fingerprint, content, rows: 0, complete: false, order };
+  const order = await orderOf(part, options.spec, rowsBefore, () => checkStopped(options, part.name));
+  return { fingerprint: part.fingerprint, content, rows: 0, skipped: 0, complete: false, order };
 }
 
 /** A dataset is in order of time: what comes must not be older than what is there. */
@@ -109,27 +129,23 @@ function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-async function appendPart(
-  { part, state }: OpenPart,
-  dictionaries: Map<string, Dictionary>,
-  appender: Appender,
-  options: IngestOptions,
-): Promise<void> {
+async function appendPart({ part, state }: OpenPart, coders: Coders, appender: Appender, options: IngestOptions): Promise<void> {
   const key = partKey(part.name);
-  let { rows } = state;
-  for await (const encoded of encodedInOrder(part, state.order, rows, options.spec, dictionaries)) {
+  let { rows, skipped } = state;
+  for await (const encoded of encodedInOrder(part, state.order, rows, options.spec, coders)) {
     checkStopped(options, part.name);
     for (let at = 0; at < encoded.labels.length; ) {
       const taken = appender.take(encoded, at);
+      for (const dropped of encoded.dropped?.subarray(at, at + taken) ?? []) skipped += dropped;
       at += taken;
       rows += taken;
       if (!appender.full) continue;
-      appender.note(key, JSON.stringify({ ...state, rows }));
+      appender.note(key, JSON.stringify({ ...state, rows, skipped }));
       await appender.flush();
     }
     options.onProgress?.({ part: part.name, rowsDone: rows, rowsTotal: state.order.rows, samples: appender.samples });
   }
-  appender.note(key, JSON.stringify({ ...state, rows, complete: true }));
+  appender.note(key, JSON.stringify({ ...state, rows, skipped, complete: true }));
 }
 
 function checkStopped({ signal }: IngestOptions, part: string): void {

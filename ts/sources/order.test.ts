@@ -7,13 +7,14 @@ const noCheck = () => {};
 
 test('the order of a part: first, last, whether it is sorted', async () => {
   const sorted = generatedPart('a', 25_000, (i) => 100 + Math.floor(i / 3));
-  assert.equal(await orderOf(sorted, generatedSpec, noCheck), { rows: 25_000, sorted: true, firstMs: 100_000, lastMs: 8_433_000 });
+  assert.equal(await orderOf(sorted, generatedSpec, 0, noCheck), { rows: 25_000, sorted: true, firstMs: 100_000, lastMs: 8_433_000 });
   const oneBack = generatedPart('b', 25_000, (i) => (i === 24_999 ? 5 : 10 + i));
-  assert.equal(await orderOf(oneBack, generatedSpec, noCheck), { rows: 25_000, sorted: false, firstMs: 5000, lastMs: 25_008_000 });
+  assert.equal(await orderOf(oneBack, generatedSpec, 0, noCheck), { rows: 25_000, sorted: false, firstMs: 5000, lastMs: 25_008_000 });
   assert.equal(
     await orderOf(
       generatedPart('c', 0, () => 0),
       generatedSpec,
+      0,
       noCheck,
     ),
     { rows: 0, sorted: true, firstMs: null, lastMs: null },
@@ -22,7 +23,7 @@ test('the order of a part: first, last, whether it is sorted', async () => {
 
 test('a bad time is told with its row in the part', async () => {
   const part = generatedPart('a', 25_000, (i) => (i === 20_001 ? Number.NaN : i));
-  await failure('E_SOURCE', ['a:', "'t'", 'row 20002', 'NaN'], () => orderOf(part, generatedSpec, noCheck));
+  await failure('E_SOURCE', ['a:', "'t'", 'row 20002', 'NaN'], () => orderOf(part, generatedSpec, 0, noCheck));
 });
 
 test('rows are ordered by (time, row)', () => {

@@ -1,20 +1,31 @@
 // The order of arrival: rows go in by time. Most parts are in that order already; the others are sorted in memory.
 import { SluiceError } from '../errors.js';
-import { type Dictionaries, type Encoded, encode, encodeTimes, neededColumns, type Place } from './encode.js';
+import type { Column } from '../native/types.js';
+import { type Cells, cellLength, emptyCells, recordBytes } from './cells.js';
+import { type Coders, type Encoded, encode, encodeTimes, neededColumns, type Place } from './encode.js';
+import { isImage, isTokens, schemaOf } from './forms.js';
+import { decodeImages } from './images.js';
 import { readPart } from './read.js';
+import { joinBatches, pickRows, rowsWithin, slices } from './rows.js';
 import type { DatasetSpec } from './spec.js';
-import type { SourcePart } from './types.js';
+import type { RecordBatch, SourcePart } from './types.js';
 
 /** A part of more rows is not sorted: they are in memory, encoded, 20 to 40 bytes each with a few columns. */
 const maxSortedRows = 50_000_000;
-const batchRows = 65_536;
+const maxSortedBytes = 2 ** 32;
+/** Rows with pictures or texts are sorted before they are encoded: as paths and texts, some hundred bytes each. */
+const maxSortedTexts = 5_000_000;
 const digitBits = 16;
 
 /** Times in milliseconds; null where the part has no rows. */
 export type PartOrder = { rows: number; sorted: boolean; firstMs: number | null; lastMs: number | null };
 
-/** One pass over the time column alone. `check` is called after each batch; what it throws ends the pass. */
-export async function orderOf(part: SourcePart, spec: DatasetSpec, check: () => void): Promise<PartOrder> {
+/**
+ * One pass over the time column alone; where times are made none, if the part knows its rows. `rowsBefore`: of the
+ * source's parts before this one. `check` is called after each batch; what it throws ends the pass.
+ */
+export async function orderOf(part: SourcePart, spec: DatasetSpec, rowsBefore: number, check: () => void): Promise<PartOrder> {
+  if ('step' in spec.time) return madeOrder(await countRows(part, spec, check), spec.time, rowsBefore);
   let rows = 0;
   let sorted = true;
   let [first, last, previous] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -31,33 +42,107 @@ export async function orderOf(part: SourcePart, spec: DatasetSpec, check: () => 
   return rows === 0 ? { rows, sorted, firstMs: null, lastMs: null } : { rows, sorted, firstMs: first, lastMs: last };
 }
 
+async function countRows(part: SourcePart, spec: DatasetSpec, check: () => void): Promise<number> {
+  if (part.rows !== undefined) return part.rows;
+  let rows = 0;
+  for await (const batch of readPart(part, [spec.label.column], 0)) {
+    rows += batch.rows;
+    check();
+  }
+  return rows;
+}
+
+function madeOrder(rows: number, { start, step }: { start: number; step: number }, rowsBefore: number): PartOrder {
+  const firstMs = start + rowsBefore * step;
+  return rows === 0
+    ? { rows, sorted: true, firstMs: null, lastMs: null }
+    : { rows, sorted: true, firstMs, lastMs: firstMs + (rows - 1) * step };
+}
+
 /** The part's rows, encoded, by (time, row), from `startRow` of that order on. */
 export async function* encodedInOrder(
   part: SourcePart,
   order: PartOrder,
   startRow: number,
   spec: DatasetSpec,
-  dictionaries: Dictionaries,
+  coders: Coders,
 ): AsyncGenerator<Encoded> {
-  const place: Place = { part: part.name, firstRow: order.sorted ? startRow : 0 };
-  if (!order.sorted && order.rows > maxSortedRows) {
-    const hint = 'sort the file by its time column, or split it into smaller ones by time';
-    throw new SluiceError(
-      'E_SOURCE',
-      `${part.name}: its ${order.rows} rows are not in order of time, and only up to ${maxSortedRows} are sorted`,
-      { hint },
-    );
+  if (order.sorted)
+    yield* encodedRows(part, rowsOf(part, order, startRow, spec), spec, coders, { firstRow: startRow, firstMs: order.firstMs ?? 0 });
+  else if (Object.values(spec.columns).some((form) => isImage(form) || isTokens(form)))
+    yield* sortedFirst(part, order, startRow, spec, coders);
+  else yield* sortedEncoded(part, order, startRow, spec, coders);
+}
+
+/** Batches from `startRow` of the part on. E_CHANGED where they are not as many as there were. */
+async function* rowsOf(part: SourcePart, order: PartOrder, startRow: number, spec: DatasetSpec): AsyncGenerator<RecordBatch> {
+  let read = startRow;
+  for await (const batch of readPart(part, neededColumns(spec), startRow)) {
+    read += batch.rows;
+    if (read > order.rows) throw changed(part, read, order.rows);
+    yield batch;
   }
+  if (read !== order.rows) throw changed(part, read, order.rows);
+}
+
+async function* encodedRows(
+  part: SourcePart,
+  batches: AsyncIterable<RecordBatch>,
+  spec: DatasetSpec,
+  coders: Coders,
+  from: Omit<Place, 'part'>,
+): AsyncGenerator<Encoded> {
+  const place: Place = { ...from, part: part.name };
+  for await (const batch of batches) {
+    for (const piece of slices(batch, spec)) {
+      yield encode(await decodeImages(piece, spec, place, part.folder), spec, coders, place);
+      place.firstRow += piece.rows;
+    }
+  }
+}
+
+async function* sortedEncoded(
+  part: SourcePart,
+  order: PartOrder,
+  startRow: number,
+  spec: DatasetSpec,
+  coders: Coders,
+): AsyncGenerator<Encoded> {
+  const { columns } = schemaOf(spec);
+  const most = Math.min(maxSortedRows, Math.floor(maxSortedBytes / Math.max(1, recordBytes(columns))));
+  if (order.rows > most) throw tooMany(part, order.rows, most);
   const batches: Encoded[] = [];
-  for await (const batch of readPart(part, neededColumns(spec), place.firstRow)) {
-    const encoded = encode(batch, spec, dictionaries, place);
-    place.firstRow += batch.rows;
-    if (place.firstRow > order.rows) throw changed(part, place.firstRow, order.rows);
-    if (order.sorted) yield encoded;
-    else batches.push(encoded);
+  for await (const encoded of encodedRows(part, rowsOf(part, order, 0, spec), spec, coders, { firstRow: 0 })) batches.push(encoded);
+  yield* sortedByTime(batches, columns, order.rows, startRow);
+}
+
+/** Sorts what the source gives, so that pictures are decoded a few at a time. */
+async function* sortedFirst(
+  part: SourcePart,
+  order: PartOrder,
+  startRow: number,
+  spec: DatasetSpec,
+  coders: Coders,
+): AsyncGenerator<Encoded> {
+  if (order.rows > maxSortedTexts) throw tooMany(part, order.rows, maxSortedTexts);
+  const batches: RecordBatch[] = [];
+  for await (const batch of rowsOf(part, order, 0, spec)) batches.push(batch);
+  const all = joinBatches(batches, spec);
+  batches.length = 0;
+  const byTime = stableOrder(BigInt64Array.from(encodeTimes(all, spec, { part: part.name, firstRow: 0 }), BigInt));
+  const sliceRows = rowsWithin(schemaOf(spec).columns);
+  for (let at = startRow; at < order.rows; at += sliceRows) {
+    const rows = byTime.subarray(at, at + sliceRows);
+    const place: Place = { part: part.name, firstRow: 0, rows };
+    yield encode(await decodeImages(pickRows(all, rows), spec, place, part.folder), spec, coders, place);
   }
-  if (place.firstRow !== order.rows) throw changed(part, place.firstRow, order.rows);
-  if (!order.sorted) yield* sortedByTime(batches, order.rows, startRow);
+}
+
+function tooMany(part: SourcePart, rows: number, most: number): SluiceError {
+  const hint = 'sort the file by its time column, or split it into smaller ones by time';
+  return new SluiceError('E_SOURCE', `${part.name}: its ${rows} rows are not in order of time, and only up to ${most} are sorted`, {
+    hint,
+  });
 }
 
 function changed(part: SourcePart, read: number, rows: number): SluiceError {
@@ -65,7 +150,7 @@ function changed(part: SourcePart, read: number, rows: number): SluiceError {
   return new SluiceError('E_CHANGED', `${part.name}: ${read} rows were read where a moment ago there were ${rows}`, { hint });
 }
 
-function* sortedByTime(batches: Encoded[], rows: number, startRow: number): Generator<Encoded> {
+function* sortedByTime(batches: Encoded[], columns: readonly Column[], rows: number, startRow: number): Generator<Encoded> {
   const timestamps = joined(
     batches.map((batch) => batch.timestamps),
     new BigInt64Array(rows),
@@ -74,31 +159,26 @@ function* sortedByTime(batches: Encoded[], rows: number, startRow: number): Gene
     batches.map((batch) => batch.labels),
     new Float32Array(rows),
   );
-  const columns = (batches[0]?.columns ?? []).map((first, c) =>
+  const cells = columns.map((column, c) =>
     joined(
       batches.map((batch) => batch.columns[c]!),
-      sameType(first, rows),
+      emptyCells(column, rows),
     ),
   );
   batches.length = 0;
   const order = stableOrder(timestamps);
-  for (let at = startRow; at < rows; at += batchRows) {
-    const picked = order.subarray(at, at + batchRows);
+  const sliceRows = rowsWithin(columns);
+  for (let at = startRow; at < rows; at += sliceRows) {
+    const picked = order.subarray(at, at + sliceRows);
     yield {
-      timestamps: pick(timestamps, picked, new BigInt64Array(picked.length)),
-      labels: pick(labels, picked, new Float32Array(picked.length)),
-      columns: columns.map((column) => pick(column, picked, sameType(column, picked.length))),
+      timestamps: pick(timestamps, picked, new BigInt64Array(picked.length), 1),
+      labels: pick(labels, picked, new Float32Array(picked.length), 1),
+      columns: columns.map((column, c) => pick(cells[c]!, picked, emptyCells(column, picked.length), cellLength(column))),
     };
   }
 }
 
-type ColumnArray = Float32Array | Int32Array | Uint8Array;
-type Values = BigInt64Array | ColumnArray;
-
-function sameType(values: ColumnArray, rows: number): ColumnArray {
-  if (values instanceof Uint8Array) return new Uint8Array(rows);
-  return values instanceof Float32Array ? new Float32Array(rows) : new Int32Array(rows);
-}
+type Values = BigInt64Array | Cells;
 
 function joined<T extends Values>(pieces: T[], into: T): T {
   let at = 0;
@@ -109,8 +189,10 @@ function joined<T extends Values>(pieces: T[], into: T): T {
   return into;
 }
 
-function pick<T extends Values>(values: T, rows: Uint32Array, into: T): T {
-  for (let i = 0; i < rows.length; i++) into[i] = values[rows[i]!]!;
+/** `width`: values of a row. */
+function pick<T extends Values>(values: T, rows: Uint32Array, into: T, width: number): T {
+  if (width === 1) for (let i = 0; i < rows.length; i++) into[i] = values[rows[i]!]!;
+  else for (let i = 0; i < rows.length; i++) into.set(values.subarray(rows[i]! * width, (rows[i]! + 1) * width) as never, i * width);
   return into;
 }
 

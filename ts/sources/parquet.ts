@@ -1,5 +1,6 @@
 // Parquet files: row group by row group, page by page, only the columns that are asked for.
 import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { ColumnReader } from './parquet/column.js';
 import { damaged } from './parquet/damage.js';
 import { type Column, type Footer, type Group, readFooter } from './parquet/footer.js';
@@ -16,6 +17,7 @@ export function parquetPart(file: SourceFile): SourcePart {
   return {
     name: file.name,
     fingerprint: file.fingerprint,
+    folder: dirname(file.path),
     contentHash: () => contentHash(file),
     read: (columns, startRow) => readRows(file, columns, startRow),
   };

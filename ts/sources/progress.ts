@@ -8,8 +8,10 @@ const partState = z.strictObject({
   fingerprint: z.string(),
   /** See SourcePart.contentHash(); null where the source has none. */
   content: z.string().nullable(),
-  /** Rows that are in the dataset, in the order in which they are appended. */
+  /** Rows that are in the dataset or were left out, in the order in which they are appended. */
   rows: z.int().min(0),
+  /** Those of them that were left out: see IngestResult. */
+  skipped: z.int().min(0).default(0),
   complete: z.boolean(),
   /** See PartOrder; found once, when the part is begun. */
   order: z.strictObject({ rows: z.int().min(0), sorted: z.boolean(), firstMs: z.number().nullable(), lastMs: z.number().nullable() }),

@@ -1,18 +1,64 @@
 // What a dataset stores of its source: which column is the time, what the label is, which columns are kept.
 
-export type ColumnType = 'f32' | 'i32' | 'category';
+/** A tensor for each sample: a value of the source is a list of numbers, or text that lists them. */
+export type TensorForm = { tensor: 'u8' | 'f32' | 'i32'; shape: readonly number[] };
+
+/** A picture as u8 [height, width, channels]: a value is a path, or the bytes of a JPEG, PNG or WebP file. */
+export type ImageForm = {
+  image: readonly [height: number, width: number, channels: 1 | 3 | 4];
+  fit: 'cover' | 'contain' | 'stretch';
+  onError: 'fail' | 'skip';
+};
+
+/** A text as `tokens` ids, by a Hugging Face tokenizer.json or by hashing words to `hash` ids. */
+export type TokensForm = { tokens: number; tokenizer: string } | { tokens: number; hash: number };
+
+/** Bytes or UTF-8 text of at most so many bytes. */
+export type BytesForm = { bytes: number };
+
+/** Codes 0 … category-1 that the source holds itself: no dictionary is kept. */
+export type CodesForm = { category: number };
+
+export type ColumnType = 'f32' | 'i32' | 'category' | TensorForm | ImageForm | TokensForm | BytesForm | CodesForm;
 
 export type TimeUnit = 's' | 'ms' | 'us' | 'ns' | 'min' | 'h' | 'd';
 
 /** 1 where the column is at least `atLeast`; or the classes 0 … n-1; or the names of the classes; or 0 and 1. */
 export type LabelSpec = { column: string; atLeast: number } | { column: string; classes?: number | string[] | undefined };
 
+/**
+ * `unit`: of a column of numbers, counted from 1970-01-01 UTC. `start` and `step`, milliseconds: samples without a time
+ * of their own get one each, in the order of the source.
+ */
+export type TimeSpec = { column: string; unit: TimeUnit } | { start: number; step: number };
+
 export type DatasetSpec = {
-  /** `unit`: of a column of numbers, counted from 1970-01-01 UTC. */
-  time: { column: string; unit: TimeUnit };
+  time: TimeSpec;
   label: LabelSpec;
   columns: Record<string, ColumnType>;
 };
 
 /** Files of a format, as the pipeline names them. `delimiter`: of CSV, one character; default: what the header row shows. */
 export type FileSource = { format: 'parquet' | 'csv'; path: readonly string[]; delimiter?: string | undefined };
+
+/** Folders of pictures. Columns: image, path, label and time, and those of the file `labels` in each folder. */
+export type ImagesSource = {
+  format: 'images';
+  path: readonly string[];
+  labels?: string | undefined;
+  timePattern?: string | undefined;
+};
+
+export const fieldTypes = ['int8', 'uint8', 'int16', 'int32', 'float16', 'float32', 'float64'] as const;
+export type FieldType = (typeof fieldTypes)[number];
+
+/** `permute`: the order in which the axes of `shape` are stored in the dataset. */
+export type BinaryField = { name: string; type: FieldType; shape: readonly number[]; permute?: readonly number[] | undefined };
+
+/** Files of records of fixed width, little-endian, after `skip` bytes. */
+export type BinarySource = { format: 'binary'; path: readonly string[]; fields: readonly BinaryField[]; skip: number };
+
+/** Folders with a feature_spec.yaml; its splits are read in the given order. */
+export type CriteoSource = { format: 'criteo'; path: readonly string[]; splits: readonly string[] };
+
+export type SourceSpec = FileSource | ImagesSource | BinarySource | CriteoSource;

@@ -1,9 +1,16 @@
 // A source of records in column form, and what ingestion makes of them.
 
-/** Values of one column: numbers (also bigint, Date) or strings; null where the file has none. */
-export type ColumnValues = ArrayLike<number | bigint | string | Date | boolean | null | undefined>;
+/** `Uint8Array`: bytes, such as those of a picture's file; lists of numbers are tensors. */
+export type ColumnValue = number | bigint | string | Date | boolean | ArrayLike<number> | null | undefined;
 
-export type RecordBatch = { rows: number; columns: Record<string, ColumnValues> };
+/**
+ * Values of one column: numbers (also bigint, Date), strings, bytes or lists of numbers; null where the file has none. A
+ * typed array may hold the tensors of all rows, one after the other.
+ */
+export type ColumnValues = ArrayLike<ColumnValue>;
+
+/** `dropped`: 1 for rows whose pictures could not be decoded; only ingestion sets it. */
+export type RecordBatch = { rows: number; columns: Record<string, ColumnValues>; dropped?: Uint8Array };
 
 /** One file (or one user stream): its identity for resuming, and its rows in order, from `startRow` on. */
 export type SourcePart = {
@@ -13,8 +20,10 @@ export type SourcePart = {
   fingerprint: string;
   /** Hash of the whole content. It is asked for where the fingerprint differs: a file that was only copied is the same. */
   contentHash?(): Promise<string>;
-  /** Rows if known beforehand, for the progress bar. */
+  /** Rows if known beforehand: they need not be counted where times are made. */
   rows?: number;
+  /** Absolute path of the folder that the paths of pictures are relative to, and must not leave. Without it pictures are bytes. */
+  folder?: string;
   /** Only the named columns need to be delivered. Batches of some ten thousand rows. */
   read(columns: string[], startRow: number): AsyncIterable<RecordBatch>;
 };

@@ -1,0 +1,47 @@
+// Stored datasets, as `sluice ls datasets` shows them.
+import { readdirSync } from 'node:fs';
+import { SluiceError } from '../errors.js';
+import { Dataset } from '../native/dataset.js';
+import type { Column, DatasetInfo } from '../native/types.js';
+import { foldersOf } from '../pipeline/folders.js';
+import { formatCount, formatDay } from './output.js';
+
+export type StoredDataset = DatasetInfo & { id: string; firstMs: number | null; lastMs: number | null };
+
+/** Those below the data folder, or the one that is named. E_NOT_FOUND. */
+export function storedDatasets(data: string, id?: string): StoredDataset[] {
+  const folders = foldersOf(data);
+  const ids = foldersIn(folders.dataset(''));
+  if (id !== undefined && !ids.includes(id))
+    throw new SluiceError('E_NOT_FOUND', `there is no dataset ${id} in ${folders.dataset('')}; it has ${ids.join(', ') || 'none'}`);
+  return (id === undefined ? ids : [id]).map((name) => {
+    using dataset = Dataset.open(folders.dataset(name), { readOnly: true });
+    using snapshot = dataset.snapshot();
+    const info = dataset.info();
+    const at = (key: number) => (snapshot.size === 0 ? null : Number(snapshot.timestamps(key, 1)[0]));
+    return { ...info, id: name, firstMs: at(0), lastMs: at(snapshot.size - 1) };
+  });
+}
+
+function foldersIn(path: string): string[] {
+  try {
+    const entries = readdirSync(path, { withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name)
+      .sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new SluiceError('E_IO', `${path} cannot be listed: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** A line for the dataset, and one for each column. */
+export function datasetText({ id, size, schema, firstMs, lastMs }: StoredDataset): string {
+  const span = firstMs === null || lastMs === null ? '' : `, ${formatDay(firstMs)} to ${formatDay(lastMs)}`;
+  const label = schema.label === 'real' ? 'a number' : `${schema.classes} classes`;
+  const head = `${id.padEnd(24)} ${formatCount(size)} samples${span}, label ${label}`;
+  return [head, ...schema.columns.map((column) => `  ${column.name.padEnd(22)} ${columnText(column)}`)].join('\n');
+}
+
+const columnText = ({ type, shape }: Column): string => (shape.length === 0 ? type : `${type} [${shape.join(', ')}]`);

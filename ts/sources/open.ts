@@ -1,0 +1,30 @@
+// From `dataset.source` of a pipeline to a source.
+import { SluiceError } from '../errors.js';
+import { binaryPart, checkFields } from './binary.js';
+import { criteoParts } from './criteo.js';
+import { csvPart } from './csv.js';
+import { imagesPart } from './image-folder.js';
+import { parquetPart } from './parquet.js';
+import { resolveFiles, resolveFolders } from './paths.js';
+import type { DatasetSpec, SourceSpec } from './spec.js';
+import type { Source } from './types.js';
+
+/** The source that a pipeline in `folder` names. E_NOT_FOUND, E_SOURCE, E_ARGUMENT, E_IO for its paths. */
+export async function openSource(config: DatasetSpec & { id: string; source?: SourceSpec }, folder: string): Promise<Source> {
+  const { source } = config;
+  if (source === undefined) throw new SluiceError('E_ARGUMENT', `dataset ${config.id} names no source`);
+  if (source.format === 'images') {
+    const folders = resolveFolders(source.path, folder);
+    return { parts: async () => await Promise.all(folders.map((place) => imagesPart(place, source, config))) };
+  }
+  if (source.format === 'criteo') {
+    const folders = resolveFolders(source.path, folder);
+    return { parts: async () => (await Promise.all(folders.map((place) => criteoParts(place, source.splits)))).flat() };
+  }
+  const files = resolveFiles(source.path, folder);
+  if (source.format === 'binary') {
+    checkFields(source, config.columns);
+    return { parts: async () => files.map((file) => binaryPart(file, source)) };
+  }
+  return { parts: async () => files.map((file) => (source.format === 'parquet' ? parquetPart(file) : csvPart(file, source.delimiter))) };
+}

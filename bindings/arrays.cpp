@@ -60,6 +60,8 @@ void check_array_bytes(uint64_t count, size_t width) {
 Napi::Value to_typed_array(Napi::Env env, std::vector<uint64_t>&& values) { return typed_array_of(env, std::move(values)); }
 Napi::Value to_typed_array(Napi::Env env, std::vector<int64_t>&& values) { return typed_array_of(env, std::move(values)); }
 Napi::Value to_typed_array(Napi::Env env, std::vector<float>&& values) { return typed_array_of(env, std::move(values)); }
+Napi::Value to_typed_array(Napi::Env env, std::vector<int32_t>&& values) { return typed_array_of(env, std::move(values)); }
+Napi::Value to_typed_array(Napi::Env env, std::vector<uint8_t>&& values) { return typed_array_of(env, std::move(values)); }
 
 Napi::Value optional_value(Napi::Env env, const std::optional<double>& value) {
   if (!value) return env.Null();

@@ -17,6 +17,8 @@ void check_array_bytes(uint64_t count, size_t width);
 Napi::Value to_typed_array(Napi::Env env, std::vector<uint64_t>&& values);
 Napi::Value to_typed_array(Napi::Env env, std::vector<int64_t>&& values);
 Napi::Value to_typed_array(Napi::Env env, std::vector<float>&& values);
+Napi::Value to_typed_array(Napi::Env env, std::vector<int32_t>&& values);
+Napi::Value to_typed_array(Napi::Env env, std::vector<uint8_t>&& values);
 
 /// A number, or null.
 Napi::Value optional_value(Napi::Env env, const std::optional<double>& value);

@@ -61,8 +61,9 @@ Deliver deliver_metrics(std::vector<Metrics> metrics) {
 //                                    const std::function<void(size_t windows_done)>& progress)
 // TS:  evaluate(dataset: DatasetHandle, plan: RawEvalPlan, stop: StopHandle, progress: (windowsDone: number) => void): Promise<RawMetrics[]>;
 Napi::Value evaluate_model(Call& call) {
-  const EvalPlan plan = read_plan(call.arg(1, "plan"));
+  EvalPlan plan = read_plan(call.arg(1, "plan"));
   const auto stop = call.arg(2, "stop").handle<StopHandle>()->flag;
+  if (plan.features.parse) plan.features.parse->stop = stop;
   const Napi::Function progress = call.arg(3, "progress").function();
   const auto data = call.arg(0, "dataset").handle<DatasetHandle>()->dataset()->snapshot();
   check_windows(call, plan, data->size());

@@ -73,6 +73,7 @@ const char* handle_kind(Napi::Value value) {
   if (object.CheckTypeTag(&DatasetHandle::kTag)) return DatasetHandle::kKind;
   if (object.CheckTypeTag(&SnapshotHandle::kTag)) return SnapshotHandle::kKind;
   if (object.CheckTypeTag(&StopHandle::kTag)) return StopHandle::kKind;
+  if (object.CheckTypeTag(&ParserHandle::kTag)) return ParserHandle::kKind;
   return nullptr;
 }
 

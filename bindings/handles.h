@@ -10,6 +10,7 @@
 #include "base/stop.h"
 #include "napi_setup.h"
 #include "storage/dataset.h"
+#include "train/parser_queue.h"
 
 namespace sluice::bindings {
 
@@ -36,6 +37,29 @@ class StopHandle {
   static constexpr napi_type_tag kTag{0x5d1c0a9be4f24c71, 0x9f6a3b8e27d0c514};
   const std::shared_ptr<StopFlag> flag = std::make_shared<StopFlag>();
   bool open() const { return true; }
+};
+
+class ParserHandle {
+ public:
+  static constexpr const char* kKind = "parser";
+  static constexpr napi_type_tag kTag{0x61f0d7ce2b9843aa, 0x8d05c2e7b1f34690};
+  ParserHandle(std::shared_ptr<ParserQueue> queue, uint64_t number) : queue_(std::move(queue)), number_(number) {}
+  ~ParserHandle() { close(); }
+  ParserHandle(const ParserHandle&) = delete;
+  ParserHandle& operator=(const ParserHandle&) = delete;
+
+  bool open() const { return queue_ != nullptr; }
+  const std::shared_ptr<ParserQueue>& queue() const { return queue_; }
+  uint64_t number() const { return number_; }
+  /// Ends whoever waits in the queue. Idempotent.
+  void close() {
+    if (queue_) queue_->close();
+    queue_.reset();
+  }
+
+ private:
+  std::shared_ptr<ParserQueue> queue_;  // null: closed
+  uint64_t number_;
 };
 
 class DatasetHandle : public std::enable_shared_from_this<DatasetHandle> {
@@ -96,7 +120,7 @@ Napi::Object make_handle(Napi::Env env, std::shared_ptr<H> handle) {
   return object;
 }
 
-/// "dataset", "snapshot", "stop", or null where the value is no handle.
+/// "dataset", "snapshot", "stop", "parser", or null where the value is no handle.
 const char* handle_kind(Napi::Value value);
 
 /// The handle behind `value`, open or not: E_ARGUMENT for anything else.

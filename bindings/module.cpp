@@ -62,6 +62,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   define_trainset(exports);
   define_train(exports);
   define_eval(exports);
+  define_parser(exports);
   define_modelstore(exports);
   return exports;
 }

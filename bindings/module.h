@@ -9,6 +9,7 @@ void define_select(Napi::Object exports);
 void define_trainset(Napi::Object exports);
 void define_train(Napi::Object exports);
 void define_eval(Napi::Object exports);
+void define_parser(Napi::Object exports);
 void define_modelstore(Napi::Object exports);
 
 }  // namespace sluice::bindings

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "handles.h"
 
 namespace sluice::bindings {
 
@@ -105,6 +106,8 @@ Features read_features(const Arg& arg) {
   if (!tensor.is_null()) features.tensor = read_tensor(tensor);
   const Arg tokens = arg.field("tokens");
   if (!tokens.is_null()) features.tokens = TokensFeature{tokens.field("column").integer32(0, kMaxColumn)};
+  const Arg parse = arg.field("parse");
+  if (!parse.is_null()) features.parse = ParseFeature{parse.field("column").integer32(0, kMaxColumn), parse.field("parser").handle<ParserHandle>()->queue(), nullptr};
   return features;
 }
 

@@ -10,6 +10,7 @@ set(SLUICE_BINDING_SOURCES
   bindings/jobs.cpp
   bindings/modelstore.cpp
   bindings/module.cpp
+  bindings/parser.cpp
   bindings/plans.cpp
   bindings/select.cpp
   bindings/storage.cpp

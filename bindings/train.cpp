@@ -146,8 +146,9 @@ Napi::Value train_model(Call& call) {
   const Arg plan_arg = call.arg(1, "plan");
   const std::string folder = plan_arg.field("trainsetFolder").path_text();
   const std::string id = plan_arg.field("trainset").set_id();
-  const TrainPlan plan = read_plan(plan_arg);
+  TrainPlan plan = read_plan(plan_arg);
   const auto stop = call.arg(2, "stop").handle<StopHandle>()->flag;
+  if (plan.features.parse) plan.features.parse->stop = stop;
   const Napi::Function progress = call.arg(3, "progress").function();
   const auto data = call.arg(0, "dataset").handle<DatasetHandle>()->dataset()->snapshot();
   return start_job(call, stop, progress, [=](const Report& report) {

@@ -32,6 +32,7 @@ add_library(sluice_train STATIC
   src/train/norm_kernels.cpp
   src/train/optimizer.cpp
   src/train/panels.cpp
+  src/train/parser_queue.cpp
   src/train/read_ahead.cpp
   src/train/schedule.cpp
   src/train/script/archive.cpp

@@ -15,6 +15,7 @@ export const errorCodes = {
   E_LABEL_RANGE: 'a label lies outside the classes',
   E_SHAPE: 'tensors do not fit the model',
   E_SCRIPT: 'a TorchScript model uses something that it may not use',
+  E_PARSER: "a user's own parser failed, or gave something that is not allowed",
   E_DIVERGED: 'the loss became NaN or infinite',
   E_MEMORY: 'not enough memory',
   E_DEVICE: 'there is no such device, or it cannot be used',

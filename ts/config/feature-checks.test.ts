@@ -94,6 +94,21 @@ test('fields that contradict each other', () => {
   ]);
 });
 
+test('a parser reads bytes and gives something that nothing else gives', () => {
+  const parse = { id: './p.ts', column: 'raw', dense: 2, values: [28, 28, 1], ids: 10 };
+  assert.equal([...ofColumns({ parse }), ...ofModel({ parse }, 'dlrm')], []);
+  assert.equal(ofColumns({ parse: { ...parse, column: 'photo' } }), [
+    'features.parse.column: expected a bytes column, but dataset.columns stores it as u8 [28, 30, 3]',
+  ]);
+  assert.equal(ofModel({ parse: { id: './p.ts', column: 'raw' } }), [
+    'features.parse: expected at least one of dense, categorical, values and ids',
+  ]);
+  assert.equal(ofModel({ parse, image: { column: 'photo' }, tokens: { column: 'words' } }), [
+    'features.parse.values: expected none beside an image or tensor',
+    'features.parse.ids: expected none beside tokens',
+  ]);
+});
+
 test('built-in models get the features that they take', () => {
   const image = { column: 'photo' };
   const dense = [{ column: 'x' }];

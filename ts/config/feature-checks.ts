@@ -59,6 +59,7 @@ export function columnProblems(features: FeaturesConfig, columns: Columns): Cros
     const is = (c: StoredColumn) => c.type === 'i32' && c.shape.length === 1;
     check(tokens.column, ['features', 'tokens', 'column'], 'an i32 tensor column [length]', is);
   }
+  if (features.parse) check(features.parse.column, ['features', 'parse', 'column'], 'a bytes column', (c) => c.type === 'bytes');
   return problems;
 }
 
@@ -84,9 +85,21 @@ function channelProblems(name: 'image' | 'tensor', feature: ImageConfig | Tensor
 /** Problems of features between themselves and with a built-in model. */
 export function featureProblems(features: FeaturesConfig, model: string | undefined): CrossProblem[] {
   const { dense, categorical, image, tensor, tokens } = features;
-  if (dense.length + categorical.length === 0 && !image && !tensor && !tokens)
+  if (dense.length + categorical.length === 0 && !image && !tensor && !tokens && !features.parse)
     return [{ path: ['features'], message: 'expected at least one feature' }];
-  return [...repeatProblems(features), ...rangeProblems(features), ...modelProblems(features, model)];
+  return [...repeatProblems(features), ...rangeProblems(features), ...parseProblems(features), ...modelProblems(features, model)];
+}
+
+function parseProblems({ parse, image, tensor, tokens }: FeaturesConfig): CrossProblem[] {
+  if (!parse) return [];
+  const path = (field: string) => ['features', 'parse', field];
+  const { dense, categorical, values, ids } = parse;
+  if (dense + categorical.length + values.length + ids === 0)
+    return [{ path: ['features', 'parse'], message: 'expected at least one of dense, categorical, values and ids' }];
+  const beside = [];
+  if (values.length > 0 && (image || tensor)) beside.push({ path: path('values'), message: 'expected none beside an image or tensor' });
+  if (ids > 0 && tokens) beside.push({ path: path('ids'), message: 'expected none beside tokens' });
+  return beside;
 }
 
 const takes: Record<string, { all: (keyof FeaturesConfig)[]; words: string }> = {
@@ -105,7 +118,7 @@ function modelProblems(features: FeaturesConfig, model: string | undefined): Cro
     return list !== undefined && !(Array.isArray(list) && list.length === 0);
   });
   const message = `expected none: the model ${model} takes ${known.words} only`;
-  return given.filter((kind) => !known.all.includes(kind)).map((kind) => ({ path: ['features', kind], message }));
+  return given.filter((kind) => kind !== 'parse' && !known.all.includes(kind)).map((kind) => ({ path: ['features', kind], message }));
 }
 
 /** Rules within one feature that a JSON Schema does not express. */

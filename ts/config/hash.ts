@@ -10,6 +10,8 @@ export type HashedPolicies = {
   model: { id: string; config: unknown };
   trigger: { id: string; config: unknown };
   selection: { id: string; config: unknown; reset: boolean };
+  /** sha256() of the module of features.parse. */
+  parser?: string | undefined;
   /** sha256() of each of the user's files, in any order. */
   modules: readonly string[];
 };
@@ -19,12 +21,19 @@ export type HashedPolicies = {
  * pipeline's name, the number of threads, training.loader, replay.maxTriggers, and the place of the user's modules (their contents count).
  */
 export function pipelineHash(config: PipelineConfig, policies: HashedPolicies): string {
-  const { pipeline, replay, dataset, training, ...rest } = config;
+  const { pipeline, replay, dataset, features, training, ...rest } = config;
   const { loader: _, ...trained } = training;
-  const { model, trigger, selection, modules } = policies;
+  const { model, trigger, selection, parser, modules } = policies;
   const data = 'module' in dataset ? { ...dataset, module: true } : dataset;
   const counted = { seed: pipeline.seed, batch: replay.batch, modules: [...modules].sort() };
-  return sha256(canonicalJson({ ...rest, training: trained, dataset: data, model, trigger, selection, ...counted }));
+  return sha256(canonicalJson({ ...rest, features: withoutPlace(features, parser), training: trained, dataset: data, model, trigger, selection, ...counted }));
+}
+
+/** The parser's contents count, not its path, nor the threads that run it. */
+function withoutPlace(features: PipelineConfig['features'], parser: string | undefined): unknown {
+  if (features.parse === undefined) return features;
+  const { id: _, threads: __, seconds: ___, ...parse } = features.parse;
+  return { ...features, parse: { ...parse, parser } };
 }
 
 /** Of a file of any size. E_NOT_FOUND, E_IO. */

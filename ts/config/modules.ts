@@ -1,15 +1,16 @@
-// Loads the user's own TypeScript or JavaScript modules: policies, models and sources.
+// Loads the user's own TypeScript or JavaScript modules: policies, models, parsers and sources.
 import { access, readFile } from 'node:fs/promises';
 import { extname, resolve } from 'node:path';
 import { createJiti, type Jiti } from 'jiti';
 import * as zod from 'zod';
 import { SluiceError } from '../errors.js';
 import type { ModelDefinition } from '../models/define.js';
+import type { ParserDefinition } from '../parsers/define.js';
 import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
 import type { SourceModule } from '../sources/define.js';
 import { printable } from './issues.js';
 
-export type ModuleKinds = { trigger: TriggerPolicy; selection: SelectionPolicy; source: SourceModule; model: ModelDefinition };
+export type ModuleKinds = { trigger: TriggerPolicy; selection: SelectionPolicy; source: SourceModule; model: ModelDefinition; parser: ParserDefinition };
 export type ModuleKind = keyof ModuleKinds;
 
 export type UserModule<K extends ModuleKind = ModuleKind> = {
@@ -23,6 +24,7 @@ const kinds = {
   trigger: { name: 'a triggering policy', helper: 'defineTrigger', functions: ['create'] },
   selection: { name: 'a data selection policy', helper: 'defineSelection', functions: ['select'] },
   model: { name: 'a model', helper: 'defineModel', functions: ['build'] },
+  parser: { name: 'a parser', helper: 'defineParser', functions: ['parse'] },
   source: { name: 'a source', helper: 'defineSource', functions: ['parts'] },
 } as const;
 

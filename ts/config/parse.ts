@@ -9,7 +9,7 @@ import { crossProblems, resolveDefaults } from './cross-checks.js';
 import { pipelineHash, sha256File } from './hash.js';
 import { ConfigError, type ConfigIssue, showPath } from './issues.js';
 import { pipelineJsonSchema } from './json-schema.js';
-import { type ResolvedPolicy, resolvePolicy, resolveSource } from './resolve.js';
+import { type ResolvedPolicy, resolveParser, resolvePolicy, resolveSource } from './resolve.js';
 import { type PipelineConfig, type PipelineFile, type PipelineSection, pipelineFile } from './schema.js';
 import { type Problem, validate, withoutMisspelt } from './validate.js';
 import { parseYaml, type YamlFile } from './yaml.js';
@@ -27,6 +27,8 @@ export type LoadedPipeline = {
   selection: { policy: SelectionPolicy; config: unknown; reset: boolean };
   /** Where `dataset.module` names one. */
   source?: Source;
+  /** Where `features.parse` names one: its absolute path, and its config as the file gives it. */
+  parser?: { file: string; config: unknown };
   /** Absolute paths of the user's files that were loaded. */
   modules: string[];
   /** See pipelineHash(). */
@@ -58,13 +60,14 @@ export async function parsePipeline(text: string, fileName: string, options: Par
   const trigger = await resolvePolicy('trigger', sections.trigger, dir, problems);
   const selection = await resolvePolicy('selection', sections.selection, dir, problems);
   const source = await resolveSource(sections.dataset, dir, problems);
+  const parser = await resolveParser(sections.features?.parse, dir, problems);
   for (const { path, message } of crossProblems(sections)) {
     problems.push({ path, anchor: 'value', found: '', expected: message.replace(/^expected /, ''), message });
   }
   if (problems.length > 0 || !shape.value || !model || !trigger || !selection) throw configError(problems, yaml, content, fileName);
   const { first } = shape.value.training;
   const start = first === undefined ? undefined : await contentOf(resolve(dir, first));
-  return loaded({ file: fileName, dir, text: content }, resolveDefaults(shape.value), { model, trigger, selection, source, start });
+  return loaded({ file: fileName, dir, text: content }, resolveDefaults(shape.value), { model, trigger, selection, source, parser, start });
 }
 
 /** Its hash; that of nothing while the file is not there, which the first training tells. */
@@ -93,19 +96,21 @@ type Modules = {
   trigger: ResolvedPolicy<TriggerPolicy>;
   selection: ResolvedPolicy<SelectionPolicy>;
   source: ResolvedSource;
+  parser: Awaited<ReturnType<typeof resolveParser>>;
   /** Hash of the file that the first training starts from. */
   start: string | undefined;
 };
 type ResolvedSource = Awaited<ReturnType<typeof resolveSource>>;
 
 function loaded(origin: { file: string; dir: string; text: string }, config: PipelineConfig, parts: Modules): LoadedPipeline {
-  const { model, trigger, selection, source, start } = parts;
-  const files = new Map([...model.files, ...trigger.files, ...selection.files, ...(source?.files ?? [])]);
+  const { model, trigger, selection, source, parser, start } = parts;
+  const files = new Map([...model.files, ...trigger.files, ...selection.files, ...(source?.files ?? []), ...(parser?.files ?? [])]);
   const reset = config.selection.reset ?? selection.policy.reset;
   const hash = pipelineHash(config, {
     model: { id: model.hashId, config: model.config },
     trigger: { id: trigger.hashId, config: trigger.config },
     selection: { id: selection.hashId, config: selection.config, reset },
+    parser: parser?.hashId,
     modules: [...files.values(), ...(start === undefined ? [] : [start])],
   });
   const { first } = config.training;
@@ -117,6 +122,7 @@ function loaded(origin: { file: string; dir: string; text: string }, config: Pip
     trigger: { policy: trigger.policy, config: trigger.config },
     selection: { policy: selection.policy, config: selection.config, reset },
     ...(source ? { source: source.source } : {}),
+    ...(parser ? { parser: { file: parser.file, config: config.features.parse?.config } } : {}),
     modules: [...files.keys()].sort(),
     hash,
   };

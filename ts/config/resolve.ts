@@ -7,6 +7,7 @@ import { modelDefinition, models } from '../models/registry.js';
 import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
 import { selectionPolicies, selectionPolicy, triggerPolicies, triggerPolicy } from '../policies/registry.js';
 import type { Source } from '../sources/types.js';
+import { inputSchema } from './expectations.js';
 import { modulePath } from './fields.js';
 import { sha256, sha256File } from './hash.js';
 import { shorten } from './issues.js';
@@ -52,8 +53,12 @@ export async function resolvePolicy<K extends keyof Policies>(
 
 /** The schema may come from a user's module: it is not trusted not to throw. */
 function checkOwn(policy: Policies[keyof Policies], own: unknown, given: { id: string }): Validated<unknown> {
+  return checkConfig(policy, () => validate(policy.config, policySchema(policy, given.id), own, given));
+}
+
+function checkConfig(policy: { id: string }, check: () => Validated<unknown>): Validated<unknown> {
   try {
-    return validate(policy.config, policySchema(policy, given.id), own, given);
+    return check();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new SluiceError('E_MODULE', `the config schema of '${policy.id}' failed: ${reason}`, { cause: error });
@@ -71,6 +76,24 @@ export async function resolveSource(
   return await collect(problems, ['dataset', 'module'], module, async () => {
     const loaded = await loadModule(module, dir, 'source');
     return { source: loaded.value, files: await hashFiles(loaded) };
+  });
+}
+
+/** The parser that features.parse names, if it names one. What is wrong is added to `problems`. */
+export async function resolveParser(
+  parse: NonNullable<PipelineFile['features']>['parse'],
+  dir: string,
+  problems: Problem[],
+): Promise<{ file: string; files: Files; hashId: string } | undefined> {
+  if (parse === undefined) return undefined;
+  const path = ['features', 'parse', 'id'];
+  return await collect(problems, path, parse.id, async () => {
+    const loaded = await loadModule(parse.id, dir, 'parser');
+    const { config } = loaded.value;
+    const checked = checkConfig(loaded.value, () => validate(config, inputSchema(config), parse.config));
+    problems.push(...checked.problems.map((problem) => ({ ...problem, path: ['features', 'parse', 'config', ...problem.path] })));
+    const files = await hashFiles(loaded);
+    return { file: loaded.file, files, hashId: files.get(loaded.file) ?? parse.id };
   });
 }
 

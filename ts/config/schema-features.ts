@@ -1,6 +1,6 @@
 // Section `features` of the pipeline file: from stored columns to a model's inputs.
 import { z } from 'zod';
-import { columnName, whole } from './fields.js';
+import { columnName, filePath, whole } from './fields.js';
 
 const columnDense = z.strictObject({
   column: columnName.describe('A stored f32 or i32 column.'),
@@ -98,6 +98,24 @@ const tokens = z
   .strictObject({ column: columnName.describe('A stored i32 column [length] of token ids; 0 is padding.') })
   .describe('Token ids as input of a text model.');
 
+const parse = z
+  .strictObject({
+    id: filePath.describe('Path of a module whose default export is a parser made with defineParser(), relative to the pipeline file.'),
+    column: columnName.describe('A stored bytes column.'),
+    dense: whole(0, 65_536).default(0).describe('Numbers that it gives for a sample, behind features.dense.'),
+    categorical: z
+      .array(buckets)
+      .max(4096)
+      .default([])
+      .describe('Indices that it gives, behind features.categorical: the rows of the embedding table of each.'),
+    values: z.array(whole(1, 65_536)).max(8).default([]).describe('Shape of the tensor that it gives, an image as [height, width, channels].'),
+    ids: whole(0, 65_536).default(0).describe('Token ids that it gives.'),
+    threads: whole(1, 64).default(1).describe('Worker threads that run it.'),
+    seconds: z.number().gt(0).max(86_400).default(30).describe('Longest time that a few samples (at most 128) may take.'),
+    config: z.record(z.string(), z.unknown()).default({}).describe("The parser's own fields, checked by its schema."),
+  })
+  .describe("A parser of the user's own, which turns raw bytes into inputs of the model.");
+
 export const features = z
   .strictObject({
     dense: z.array(denseFeature).max(4096).default([]).describe('Numbers that enter the model as they are.'),
@@ -105,6 +123,7 @@ export const features = z
     image: image.optional(),
     tensor: tensor.optional(),
     tokens: tokens.optional(),
+    parse: parse.optional(),
   })
   .describe("The model's inputs, made from stored columns and from the timestamp.");
 
@@ -112,4 +131,5 @@ export type FeaturesConfig = z.output<typeof features>;
 export type DenseFeatureConfig = z.output<typeof denseFeature>;
 export type ImageConfig = z.output<typeof image>;
 export type TensorConfig = z.output<typeof tensor>;
+export type ParseConfig = z.output<typeof parse>;
 export type CategoricalFeatureConfig = z.output<typeof categoricalFeature>;

@@ -61,6 +61,7 @@ features:                       # what the model sees
   # image: { column: photo, crop: random, size: [32, 32], pad: 4, flip: true, normalize: cifar10 }   # crop: none | center | random | random-resized
   # tensor: { column: signal, mean: 0.5, std: 0.25 }     # or normalize: imagenet | cifar10 | mnist
   # tokens: { column: words }
+  # parse: { id: ./my-parser.ts, column: raw, dense: 4, categorical: [100], values: [28, 28, 1], ids: 128, threads: 2, seconds: 30, config: {} }
 
 model:
   id: dlrm

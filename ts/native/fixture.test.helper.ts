@@ -92,6 +92,7 @@ export const modelPlan = {
     ],
     tensor: null,
     tokens: null,
+    parse: null,
   },
   model: { kind: 'dlrm', dense: 1, tables: [32, 512], embedding: 8, bottom: [16, 8], top: [16, 1] },
   criterion: { kind: 'bce', labelSmoothing: 0, delta: 1 },

@@ -6,6 +6,8 @@ declare const tag: unique symbol;
 /** Opaque handles; a handle of another kind is refused with E_ARGUMENT, a closed one with E_CLOSED. */
 export type DatasetHandle = { readonly [tag]: 'dataset' };
 export type SnapshotHandle = { readonly [tag]: 'snapshot' };
+/** A queue of samples that a user's own code parses; worker threads find it by its number. */
+export type ParserHandle = { readonly [tag]: 'parser' };
 /** Passed to long calls; stop_request(handle) makes them reject with E_ABORTED. */
 export type StopHandle = { readonly [tag]: 'stop' };
 
@@ -27,6 +29,7 @@ export type RawFeatures = {
   categorical: RawCategoricalFeature[];
   tensor: RawTensorFeature | null;
   tokens: { column: number } | null;
+  parse: { column: number; parser: ParserHandle } | null;
 };
 export type RawDenseFeature = {
   op: 'value' | 'log1p' | 'sin-day' | 'cos-day' | 'sin-year' | 'cos-year';
@@ -165,6 +168,22 @@ export type RawTensor = { name: string; dtype: string; shape: number[] };
 
 export type RawCudaDevice = { name: string; memory: number; capability: string };
 
+/** Of one sample; categorical: rows of each table, values: the shape of the tensor, [] without one. */
+export type RawParsedShape = { dense: number; categorical: number[]; values: number[]; ids: number };
+/** Sample i has the bytes offsets[i] to offsets[i + 1]. epoch and seed: of a training. */
+export type RawParseChunk = {
+  chunk: number;
+  keys: BigUint64Array;
+  timestamps: BigInt64Array;
+  bytes: Uint8Array;
+  offsets: Int32Array;
+  training: boolean;
+  epoch: number;
+  seed: number;
+};
+/** Of all samples of a chunk, row-major. */
+export type RawParsed = { dense: Float32Array; categorical: Int32Array; values: Float32Array; ids: Int32Array };
+
 export interface Addon {
   build_info(): { torch: string; cuda: boolean; lmdb: string; version: string };
   set_compute_threads(threads: number): void;
@@ -216,6 +235,18 @@ export interface Addon {
   evaluate(dataset: DatasetHandle, plan: RawEvalPlan, stop: StopHandle, progress: (windowsDone: number) => void): Promise<RawMetrics[]>;
   /** Exact ROC AUC; null when only one class occurs. */
   roc_auc(scores: Float32Array, labels: Float32Array): number | null;
+
+  parser_create(name: string, shape: RawParsedShape, seconds: number): ParserHandle;
+  parser_number(parser: ParserHandle): number;
+  /** Whoever waits for results, now or later, gets E_PARSER with this message. */
+  parser_fail(parser: ParserHandle, message: string): void;
+  /** Idempotent. */
+  parser_close(parser: ParserHandle): void;
+  /** Of worker threads: waits at most so long for samples. E_CLOSED. */
+  parser_take(parser: number, waitMs: number): RawParseChunk | null;
+  parser_give(parser: number, chunk: number, rows: number, results: RawParsed): void;
+  /** The user's code failed on sample `row` of the chunk. */
+  parser_reject(parser: number, chunk: number, row: number, message: string): void;
 
   model_header(path: string): { tensors: RawTensor[]; metadata: Record<string, string> };
 }

@@ -1,5 +1,6 @@
 // The plain data that crosses the border, by the names that the rest of the code uses.
 import type {
+  ParserHandle,
   RawBatch,
   RawColumn,
   RawEvalPlan,
@@ -16,6 +17,7 @@ import type {
   RawTrainResult,
 } from './raw.js';
 
+export type { ParserHandle };
 export type Column = RawColumn;
 export type Schema = RawSchema;
 export type DatasetInfo = RawInfo;

@@ -4,7 +4,8 @@ import type { OptimizerConfig, PipelineConfig, ScheduleConfig } from '../config/
 import { type ImageConfig, normalizations, type TensorConfig } from '../config/schema-features.js';
 import { SluiceError } from '../errors.js';
 import { chooseDevice } from './device.js';
-import type { Features, Model, Optimizer, Schema, TrainPlan } from '../native/types.js';
+import type { ModelInputs } from '../models/define.js';
+import type { Features, Model, Optimizer, ParserHandle, Schema, TrainPlan } from '../native/types.js';
 
 /** What stays the same for all trainings of a pipeline. */
 export type TrainingRecipe = Omit<TrainPlan, 'trainset' | 'parent' | 'output' | 'metadata' | 'checkpoints'>;
@@ -16,9 +17,10 @@ const weekdays = 7;
 const months = 12;
 const unlimitedEpochs = 1_000_000_000;
 
-export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolder: string): TrainingRecipe {
+/** `parser`: where features.parse names one. */
+export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolder: string, parser?: ParserHandle): TrainingRecipe {
   const { pipeline: section, features: featureConfig, training } = pipeline.config;
-  const features = featuresOf(featureConfig, schema);
+  const features = featuresOf(featureConfig, schema, parser);
   const criterion = criterionOf(training);
   const model = modelOf(pipeline, features, schema, criterion.kind === 'cross-entropy' ? schema.classes : 1);
   return {
@@ -45,7 +47,7 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
   };
 }
 
-function featuresOf(config: PipelineConfig['features'], schema: Schema): Features {
+function featuresOf(config: PipelineConfig['features'], schema: Schema, parser: ParserHandle | undefined): Features {
   const column = (name: string) => schema.columns.findIndex((c) => c.name === name);
   const dense = config.dense.map((f): Features['dense'][number] =>
     'time' in f
@@ -62,7 +64,9 @@ function featuresOf(config: PipelineConfig['features'], schema: Schema): Feature
   });
   const values = config.image ?? config.tensor;
   const tensor = values === undefined ? null : tensorOf(values, column(values.column));
-  return { dense, categorical, tensor, tokens: config.tokens === undefined ? null : { column: column(config.tokens.column) } };
+  const tokens = config.tokens === undefined ? null : { column: column(config.tokens.column) };
+  const parse = config.parse === undefined || parser === undefined ? null : { column: column(config.parse.column), parser };
+  return { dense, categorical, tensor, tokens, parse };
 }
 
 const clipOf = ({ min, max }: { min?: number | undefined; max?: number | undefined }) => ({
@@ -77,25 +81,24 @@ function tensorOf(config: ImageConfig | TensorConfig, column: number): RawTensor
   return { column, crop, height, width, pad, flip, mean: [mean].flat(), deviation: [std].flat() };
 }
 
-/** Shape of the tensor that a model gets, [] without one. */
-function valuesOf({ tensor }: Features, schema: Schema): number[] {
-  const shape = tensor === null ? [] : (schema.columns[tensor.column]?.shape ?? []);
-  return tensor !== null && tensor.height > 0 ? [tensor.height, tensor.width, ...shape.slice(2)] : shape;
+/** What a model is asked to take: what columns give, then what a parser does. */
+function inputsOf(features: Features, schema: Schema, parse: PipelineConfig['features']['parse']): Omit<ModelInputs, 'outputs' | 'dir'> {
+  const { tensor, tokens } = features;
+  const stored = tensor === null ? [] : (schema.columns[tensor.column]?.shape ?? []);
+  const values = tensor !== null && tensor.height > 0 ? [tensor.height, tensor.width, ...stored.slice(2)] : stored;
+  const ids = tokens === null ? 0 : (schema.columns[tokens.column]?.shape[0] ?? 0);
+  return {
+    dense: features.dense.length + (parse?.dense ?? 0),
+    tables: [...features.categorical.map((f) => f.buckets), ...(parse?.categorical ?? [])],
+    values: tensor === null ? (parse?.values ?? []) : values,
+    ids: tokens === null ? (parse?.ids ?? 0) : ids,
+  };
 }
 
-const idsOf = ({ tokens }: Features, schema: Schema): number => (tokens === null ? 0 : (schema.columns[tokens.column]?.shape[0] ?? 0));
-
 /** The architecture of the model's definition, which may be the user's: E_MODULE when it fails. The core checks what it gives. */
-function modelOf({ model, dir }: LoadedPipeline, features: Features, schema: Schema, outputs: number): Model {
+function modelOf({ model, dir, config }: LoadedPipeline, features: Features, schema: Schema, outputs: number): Model {
   try {
-    return model.policy.build(model.config, {
-      dense: features.dense.length,
-      tables: features.categorical.map((f) => f.buckets),
-      values: valuesOf(features, schema),
-      ids: idsOf(features, schema),
-      outputs,
-      dir,
-    });
+    return model.policy.build(model.config, { ...inputsOf(features, schema, config.features.parse), outputs, dir });
   } catch (error) {
     if (error instanceof SluiceError) throw error;
     throw new SluiceError('E_MODULE', `model '${model.policy.id}' failed: ${(error as Error)?.message ?? error}`, { cause: error });

@@ -15,6 +15,7 @@ import { type Folders, foldersOf, makeFolder } from './folders.js';
 import { ingestPipeline } from './ingest.js';
 import { Journal, type PipelineRecord, readResult } from './journal.js';
 import { deviceName } from './device.js';
+import { type ParserPool, parserPool } from './parsers.js';
 import { recipeOf, type TrainingRecipe } from './plan.js';
 import { replay } from './replay.js';
 import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
@@ -49,7 +50,8 @@ export async function runExperiment(pipeline: LoadedPipeline, options: RunOption
     using dataset = Dataset.open(folders.dataset(pipeline.config.dataset.id), { readOnly: true });
     // No lease: the run itself holds the snapshot until it ends.
     using snapshot = dataset.snapshot({ leaseMs: 0 });
-    const run = new Run(pipeline, folders, journal, dataset, snapshot, onEvent, options.signal);
+    await using parsers = parserPool(pipeline);
+    const run = new Run(pipeline, folders, journal, dataset, snapshot, onEvent, options.signal, parsers);
     await run.begin();
     await run.stream();
     return readResult(journal, pipeline.config.pipeline.id);
@@ -84,6 +86,7 @@ class Run {
     readonly snapshot: Snapshot,
     readonly onEvent: OnEvent,
     readonly signal: AbortSignal | undefined,
+    parsers: ParserPool | undefined,
   ) {
     const { config } = pipeline;
     this.#id = config.pipeline.id;
@@ -94,7 +97,7 @@ class Run {
         'E_SOURCE',
         `dataset ${config.dataset.id}: timestamps go back in time; experiments replay sources that are in order of time`,
       );
-    this.#recipe = recipeOf(pipeline, info.schema, folders.trainsets);
+    this.#recipe = recipeOf(pipeline, info.schema, folders.trainsets, parsers?.queue.handle);
     this.#trigger = pipeline.trigger.policy.create(pipeline.trigger.config, { seed: config.pipeline.seed });
     this.#windows = evaluationWindows(snapshot, config.evaluation.window);
     const { first } = config.training;

@@ -18,6 +18,7 @@ using namespace sluice::bench;
 const std::map<std::string, std::function<std::unique_ptr<Part>(const Arguments&)>> kParts{
     {"dlrm", make_dlrm_part},
     {"limits", make_limits_part},
+    {"loader", make_loader_part},
 };
 
 void say(const std::string& line) {

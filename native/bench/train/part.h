@@ -52,6 +52,8 @@ class Part {
 using Arguments = std::vector<std::string>;
 /// <fp32|bf16|fp16> <small|embedding> <rows per table> <folder>
 std::unique_ptr<Part> make_dlrm_part(const Arguments& arguments);
+/// <cifar|imagenet> <loader threads> <folder>
+std::unique_ptr<Part> make_loader_part(const Arguments& arguments);
 /// no arguments
 std::unique_ptr<Part> make_limits_part(const Arguments& arguments);
 

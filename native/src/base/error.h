@@ -31,6 +31,7 @@ inline constexpr const char* kNotFinite = "E_NOT_FINITE";   // a NaN or infinite
 inline constexpr const char* kLabelRange = "E_LABEL_RANGE"; // a label outside its classes
 inline constexpr const char* kShape = "E_SHAPE";            // tensors that do not fit the model
 inline constexpr const char* kScript = "E_SCRIPT";          // a TorchScript model that uses what it may not use
+inline constexpr const char* kParser = "E_PARSER";          // a user's parser failed or gave something that is not allowed
 inline constexpr const char* kDiverged = "E_DIVERGED";      // the loss became NaN or infinite
 inline constexpr const char* kMemory = "E_MEMORY";          // an allocation failed
 inline constexpr const char* kDevice = "E_DEVICE";          // no such device, or it cannot be used

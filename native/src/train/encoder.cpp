@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "train/parser_queue.h"
 
 namespace sluice {
 
@@ -79,9 +80,12 @@ Encoder::Encoder(const Features& features, const Schema& schema, uint32_t id_lim
   for (size_t c = 0; c < schema.columns.size(); ++c) columns_.push_back({schema.columns[c].type, schema.offset(c)});
   if (features_.tensor) image_.emplace(*features_.tensor, schema.columns[features_.tensor->column]);
   values_ = image_ ? image_->elements() : 0;
+  if (!features_.parse) return;
+  capacity_ = static_cast<uint32_t>(schema.columns[features_.parse->column].elements());
+  if (!image_) values_ = features_.parse->queue->shape().value_count();
 }
 
-void Encoder::encode(const Records& from, const std::optional<Augment>& augment, const EncodedRows& to) const {
+void Encoder::encode(const Records& from, const std::optional<Augment>& augment, const EncodedRows& to, const StopFlag* cancel) const {
   for (size_t first = 0; first < from.rows; first += kBlock) {
     const size_t n = std::min(kBlock, from.rows - first);
     prefetch(from.records + first + n, std::min(kBlock, from.rows - first - n));
@@ -100,6 +104,9 @@ void Encoder::encode(const Records& from, const std::optional<Augment>& augment,
   if (features_.tokens) {
     for (size_t i = 0; i < from.rows; ++i) tokens(from.records[i], from.keys[i], to.ids + i * shape_.ids);
   }
+  if (!features_.parse) return;
+  const ParseChunk all{from.rows, from.keys, from.timestamps, from.records, columns_[features_.parse->column].offset, capacity_, augment};
+  features_.parse->queue->parse(all, {to, shape_.dense, features_.dense.size(), features_.categorical.size(), id_limit_, {features_.parse->stop.get(), cancel}});
 }
 
 EncodedRows Encoder::from_row(const EncodedRows& all, size_t row) const {

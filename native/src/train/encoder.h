@@ -36,8 +36,9 @@ class Encoder {
   const InputShape& shape() const { return shape_; }
   /// Of one sample's tensor.
   size_t values() const { return values_; }
-  /// With `augment` as in training. E_ARGUMENT names the sample with a token id out of range.
-  void encode(const Records& from, const std::optional<Augment>& augment, const EncodedRows& to) const;
+  /// With `augment` as in training. E_ARGUMENT names the sample with a token id out of range; errors of ParserQueue::parse().
+  /// `cancel` ends a wait for a user's parser with E_ABORTED.
+  void encode(const Records& from, const std::optional<Augment>& augment, const EncodedRows& to, const StopFlag* cancel = nullptr) const;
   /// Where a part of the rows goes that begins with number `row`.
   EncodedRows from_row(const EncodedRows& all, size_t row) const;
 
@@ -60,6 +61,7 @@ class Encoder {
   size_t record_bytes_;
   std::vector<ColumnAt> columns_;
   std::optional<ImageEncoder> image_;
+  uint32_t capacity_ = 0;  // of the column that a user's code parses
   size_t values_ = 0;
 };
 

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <string>
 
 #include "base/error.h"
+#include "train/parser_queue.h"
 
 namespace sluice {
 
@@ -62,6 +65,16 @@ class Checker {
     if (column.type != ColumnType::kI32 || column.shape.size() != 1) throw Error(code::kArgument, "features.tokens: column '" + column.name + "' is no i32 tensor of one dimension");
   }
 
+  void parse(const ParseFeature& f, const Features& all) const {
+    const std::string what = "features.parse";
+    const Column& found = column(f.column, what);
+    if (found.type != ColumnType::kBytes) throw Error(code::kArgument, what + ": column '" + found.name + "' does not hold bytes");
+    const ParsedShape& shape = f.queue->shape();
+    if (shape.value_count() > 0 && all.tensor) throw Error(code::kArgument, what + ": gives a tensor beside features.tensor");
+    if (shape.ids > 0 && all.tokens) throw Error(code::kArgument, what + ": gives token ids beside features.tokens");
+    if (shape.value_count() > kMaxValues) throw Error(code::kArgument, what + ": more than " + std::to_string(kMaxValues) + " values");
+  }
+
  private:
   const Column& column(uint32_t index, const std::string& what) const {
     if (index >= schema_.columns.size()) {
@@ -113,6 +126,16 @@ void check_features(const Features& features, const Schema& schema) {
   for (size_t i = 0; i < features.categorical.size(); ++i) check.categorical(features.categorical[i], "features.categorical[" + std::to_string(i) + "]");
   if (features.tensor) check.tensor(*features.tensor);
   if (features.tokens) check.tokens(*features.tokens);
+  if (features.parse) check.parse(*features.parse, features);
+}
+
+size_t ParsedShape::value_count() const {
+  return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), size_t{1}, std::multiplies<>());
+}
+
+uint32_t buckets_of(const Features& features, size_t table) {
+  const size_t own = features.categorical.size();
+  return table < own ? features.categorical[table].buckets : features.parse->queue->shape().buckets.at(table - own);
 }
 
 InputShape input_shape(const Features& features, const Schema& schema) {
@@ -122,6 +145,13 @@ InputShape input_shape(const Features& features, const Schema& schema) {
     if (features.tensor->height > 0 && shape.values.size() == 3) shape.values = {features.tensor->height, features.tensor->width, shape.values[2]};
   }
   if (features.tokens) shape.ids = schema.columns.at(features.tokens->column).elements();
+  if (features.parse) {
+    const ParsedShape& parsed = features.parse->queue->shape();
+    shape.dense += parsed.dense;
+    shape.tables += parsed.buckets.size();
+    if (parsed.value_count() > 0) shape.values = parsed.values;
+    if (parsed.ids > 0) shape.ids = parsed.ids;
+  }
   return shape;
 }
 

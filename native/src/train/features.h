@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -55,12 +56,35 @@ struct TokensFeature {
   uint32_t column = 0;
 };
 
+/// Lengths of what a user's own parser gives for a sample.
+struct ParsedShape {
+  uint32_t dense = 0;
+  std::vector<uint32_t> buckets = {};  // rows of the table of each categorical index
+  std::vector<uint32_t> values = {};   // shape of a tensor; empty: none
+  uint32_t ids = 0;
+  size_t value_count() const;
+};
+
+class ParserQueue;
+class StopFlag;
+
+/// A bytes column that a user's own code parses (train/parser_queue.h); what it gives comes behind the other features.
+struct ParseFeature {
+  uint32_t column = 0;
+  std::shared_ptr<ParserQueue> queue;
+  std::shared_ptr<const StopFlag> stop;  // ends a wait for it; may be null
+};
+
 struct Features {
   std::vector<DenseFeature> dense;
   std::vector<CategoricalFeature> categorical;
   std::optional<TensorFeature> tensor = {};
   std::optional<TokensFeature> tokens = {};
+  std::optional<ParseFeature> parse = {};
 };
+
+/// Rows that the table of a categorical input needs.
+uint32_t buckets_of(const Features& features, size_t table);
 
 /// What the features of a schema put into each row of a batch. values: the shape of a sample, {} without a tensor feature;
 /// ids: 0 without tokens.

@@ -52,7 +52,7 @@ void check_model(const DlrmSpec& model, const Features& features, const InputSha
   check_values(has, {});
   check_ids(has, 0);
   for (size_t i = 0; i < model.tables.size(); ++i) {
-    const uint32_t buckets = features.categorical[i].buckets;
+    const uint32_t buckets = buckets_of(features, i);
     if (buckets > model.tables[i]) {
       fail("categorical feature " + std::to_string(i) + " has " + std::to_string(buckets) + " buckets, but its embedding table " + std::to_string(model.tables[i]) + " rows");
     }

@@ -154,7 +154,7 @@ void ImageEncoder::fill(size_t n, float* out) const {
 
 template <typename T>
 void ImageEncoder::crop(const T* image, const Region& region, float* out, Scratch& scratch) const {
-  const size_t row = size_t{static_cast<uint32_t>(width_)} * channels_;
+  const size_t row = static_cast<size_t>(width_) * channels_;
   if (!region.flip && region.top == 0 && region.left == 0 && height_ == stored_height_ && width_ == stored_width_) {
     return convert(image, row * static_cast<size_t>(height_), out);
   }

@@ -38,7 +38,7 @@ class ImageEncoder {
   ImageEncoder(const TensorFeature& feature, const Column& column);
 
   /// Values of one sample in the model's input.
-  size_t elements() const { return size_t{height_} * width_ * channels_; }
+  size_t elements() const { return static_cast<size_t>(height_) * static_cast<size_t>(width_) * channels_; }
   /// `tensor` is as stored. Without `augment` the choice is that of evaluation.
   void encode(const uint8_t* tensor, uint64_t key, const std::optional<Augment>& augment, float* out, Scratch& scratch) const;
   Region region(uint64_t key, const std::optional<Augment>& augment) const;

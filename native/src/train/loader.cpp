@@ -86,7 +86,7 @@ void Loader::start(uint32_t threads) {
 void Loader::stop() noexcept {
   {
     const std::lock_guard lock(mutex_);
-    cancelled_ = true;
+    cancelled_.request();
   }
   space_.notify_all();
   for (std::thread& thread : threads_) thread.join();
@@ -118,8 +118,8 @@ bool Loader::claim(Claim& claim) {
   const std::lock_guard claiming(claiming_);
   {
     std::unique_lock lock(mutex_);
-    space_.wait(lock, [this] { return cancelled_ || claimed_ == total_ || claimed_ - released_ < slots_.size(); });
-    if (cancelled_ || claimed_ == total_) return false;
+    space_.wait(lock, [this] { return cancelled_.requested() || claimed_ == total_ || claimed_ - released_ < slots_.size(); });
+    if (cancelled_.requested() || claimed_ == total_) return false;
     claim.batch = claimed_++;
   }
   try {
@@ -143,7 +143,7 @@ void Loader::fill(Slot& slot, const Claim& claim, Scratch& scratch) {
   if (!options_.validation) augment = Augment{options_.seed, claim.batch / batches_per_epoch_};
   EncodedRows inputs = slot.inputs();
   inputs.stride = n;
-  encoder_.encode({n, slot.keys(), scratch.timestamps.data(), scratch.records.data()}, augment, inputs);
+  encoder_.encode({n, slot.keys(), scratch.timestamps.data(), scratch.records.data()}, augment, inputs, &cancelled_);
   slot.content = slot.batch(n);
 }
 

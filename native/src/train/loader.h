@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/stop.h"
 #include "storage/dataset.h"
 #include "train/batch_slot.h"
 #include "train/encoder.h"
@@ -99,7 +100,7 @@ class Loader {
   uint64_t claimed_ = 0;   // batches that a thread works on or has finished
   uint64_t released_ = 0;  // batches that the consumer has given back
   bool holding_ = false;   // the consumer holds batch released_
-  bool cancelled_ = false;
+  StopFlag cancelled_;
   std::vector<std::thread> threads_;
 };
 

@@ -12,6 +12,7 @@ add_library(sluice_data STATIC
   src/base/crc32c.cpp
   src/base/error.cpp
   src/base/file.cpp
+  src/base/memory.cpp
   src/base/murmur3.cpp
   src/select/freshness.cpp
   src/select/uniform.cpp

@@ -6,16 +6,19 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 namespace sluice::detail {
 
 namespace {
 constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kWorthAsking = size_t{64} << 20;
 }  // namespace
 
 void* allocate(size_t bytes, const char* purpose) {
   if (bytes == 0) return nullptr;
   void* memory = nullptr;
+  if (bytes >= kWorthAsking) require_memory(bytes, purpose);
   if (bytes >= kHugePage) {
     // Aligned to a huge page, so that the first one is whole too; fresh pages are zero.
     const size_t padded = bytes + kHugePage;
@@ -34,7 +37,7 @@ void* allocate(size_t bytes, const char* purpose) {
     std::memset(memory, 0, bytes);
   }
   if (memory == nullptr) {
-    throw Error(code::kMemory, "no memory for " + std::string(purpose) + ": " + std::to_string(bytes) + " bytes asked for");
+    throw Error(code::kMemory, "no memory for " + std::string(purpose) + ": " + bytes_text(bytes) + " asked for, refused by the system; " + bytes_text(free_memory()) + " free");
   }
   return memory;
 }

@@ -1,5 +1,5 @@
 // A zeroed, 64-byte aligned array of trivial values; large ones ask for huge pages (random rows of an embedding
-// table cost a TLB miss each otherwise). Throws E_MEMORY with what was asked for.
+// table cost a TLB miss each otherwise). Throws E_MEMORY with what was asked for and what is free.
 #pragma once
 #include <cstddef>
 #include <string>

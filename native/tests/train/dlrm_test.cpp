@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "dlrm_fixture.h"
 #include "train/compute.h"
 
@@ -67,6 +68,85 @@ TEST(Dlrm, Bf16OnTheCpusOwnUnitsFollowsTheEmulation) {
   override_native_bf16(true);
   const double native = train_steps(Precision::kBf16, 5);
   EXPECT_NEAR(emulated, native, 0.02);
+}
+
+TEST(Dlrm, Fp16FollowsFp32) {
+  const double fp32 = train_steps(Precision::kFp32, 5);
+  const double fp16 = train_steps(Precision::kFp16, 5);
+  EXPECT_NE(fp32, fp16);
+  EXPECT_NEAR(fp32, fp16, 0.005);
+}
+
+std::vector<float> all_values(const std::vector<NamedTensor>& tensors) {
+  std::vector<float> all;
+  for (const NamedTensor& t : tensors) all.insert(all.end(), t.data, t.data + t.size());
+  return all;
+}
+
+TEST(Dlrm, Fp16LeavesOutAStepWhoseGradientsAreNotFinite) {
+  const json f = fixture("dlrm.json");
+  const json& c = f["cases"][0];
+  ModelOptions options = options_of(c);
+  options.precision = Precision::kFp16;
+  options.dense_optimizer.kind = options.embedding_optimizer.kind = OptimizerKind::kAdam;
+  const auto model = make_dlrm(spec_of(f, c), options);
+  set_weights(*model, c["initial"]);
+  HostBatch batch = batch_of(c["batches"][0]);
+  model->step(batch.view());
+  const auto weights = all_values(model->parameters());
+  const NamedTensor scale = model->optimizer_state().back();
+  ASSERT_EQ(scale.name, "loss_scale");
+  EXPECT_EQ(scale.data[0], 65536.0F);
+  HostBatch heavy = batch;
+  std::fill(heavy.weights.begin(), heavy.weights.end(), 1e4F);  // 65,536 times the gradient is beyond fp16
+  model->step(heavy.view());
+  EXPECT_EQ(scale.data[0], 32768.0F);
+  EXPECT_EQ(scale.data[1], 0.0F);
+  EXPECT_EQ(all_values(model->parameters()), weights);
+  model->step(batch.view());
+  EXPECT_NE(all_values(model->parameters()), weights);
+}
+
+TEST(Dlrm, Fp16GoesOnFromItsStateAsIfNothingHadHappened) {
+  const json f = fixture("dlrm.json");
+  const json& c = f["cases"][0];
+  ModelOptions options = options_of(c);
+  options.precision = Precision::kFp16;
+  options.dense_optimizer.kind = options.embedding_optimizer.kind = OptimizerKind::kAdam;
+  const auto model = make_dlrm(spec_of(f, c), options);
+  set_weights(*model, c["initial"]);
+  HostBatch batch = batch_of(c["batches"][0]);
+  HostBatch heavy = batch;
+  std::fill(heavy.weights.begin(), heavy.weights.end(), 1e4F);
+  model->step(heavy.view());  // left out
+  model->step(batch.view());
+  const auto resumed = make_dlrm(spec_of(f, c), options);
+  const auto copy = [](const std::vector<NamedTensor>& from, const std::vector<NamedTensor>& to) {
+    for (size_t i = 0; i < from.size(); ++i) std::copy_n(from[i].data, from[i].size(), to[i].data);
+  };
+  copy(model->parameters(), resumed->parameters());
+  copy(model->optimizer_state(), resumed->optimizer_state());
+  resumed->set_updates(2);
+  resumed->parameters_changed();
+  for (Model* m : {model.get(), resumed.get()}) {
+    for (int i = 0; i < 3; ++i) m->step(batch.view());
+  }
+  EXPECT_EQ(all_values(model->parameters()), all_values(resumed->parameters()));
+  EXPECT_EQ(all_values(model->optimizer_state()), all_values(resumed->optimizer_state()));
+}
+
+TEST(Dlrm, TablesThatDoNotFitAreRefusedBeforeAnyMemoryIsTaken) {
+  DlrmSpec spec;
+  spec.tables.assign(26, 2'000'000'000);
+  spec.embedding = 128;
+  spec.top = {1};
+  try {
+    make_dlrm(spec, {});
+    FAIL() << "26 TiB";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.code(), code::kMemory);
+    EXPECT_NE(std::string(error.what()).find("24.2 TiB asked for, "), std::string::npos) << error.what();
+  }
 }
 
 TEST(Dlrm, ThreadsDoNotChangeTheEmbeddings) {

@@ -4,7 +4,7 @@
 // first-level cache for its products, and again for their gradients, which are applied to the rows right there: neither
 // the vectors nor their gradients of a whole batch are ever written to memory.
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -20,6 +20,13 @@ namespace {
 
 constexpr size_t kSampleGrain = 32;
 constexpr size_t kBytesAhead = 16 << 10;  // half of a first-level cache
+
+/// Copies n floats in line: rows are short, and a call costs as much as they do.
+inline void copy_row(float* to, const float* from, size_t n) {
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) std::memcpy(to + i, from + i, 16 * sizeof(float));
+  for (; i < n; ++i) to[i] = from[i];
+}
 
 void prefetch(const float* data, size_t n) {
   for (size_t i = 0; i < n; i += 16) __builtin_prefetch(data + i);
@@ -68,6 +75,7 @@ class Dlrm final : public MlpHeaded {
         top_("top", with_input(top_in_, spec.top), false, options, rng_) {}
 
   double step(const Batch& batch, float lr_factor, const Scores& record) override {
+    if (scales_loss()) return Model::step(batch, lr_factor, record);
     const double loss = forward_and_loss(batch, 1.0F, record);
     top_.step(logits_grad(), outputs(), z_grad_.data(), z_stride_, lr_factor);
     embeddings_.begin(batch.categorical, batch.rows, Embeddings::Mode::kUpdate, lr_factor);
@@ -83,14 +91,11 @@ class Dlrm final : public MlpHeaded {
     embeddings_.begin(batch.categorical, batch.rows, Embeddings::Mode::kKeep);
     interaction_grad(batch);
     if (has_dense_) bottom_.accumulate(dense_grad_.data(), dense_stride_, nullptr, 0);
-    return loss;
-  }
-
-  double gradient_norm() override {
-    return std::sqrt(top_.squared_gradient_norm() + bottom_.squared_gradient_norm() + embeddings_.squared_gradient_norm());
+    return unless_lost(loss);
   }
 
   void update(float lr_factor, float gradient_scale) override {
+    if (!unscale(gradient_scale)) return drop();
     top_.update(lr_factor, gradient_scale);
     embeddings_.update(lr_factor, gradient_scale);
     bottom_.update(lr_factor, gradient_scale);
@@ -110,13 +115,15 @@ class Dlrm final : public MlpHeaded {
     bottom_.append_state(all);
     top_.append_state(all);
     embeddings_.append_state(all);
+    loss_scale().append_state(all);
     return all;
   }
 
   void set_updates(uint64_t updates) override {
-    bottom_.set_updates(updates);
-    top_.set_updates(updates);
-    embeddings_.set_updates(updates);
+    const uint64_t steps = taken(updates);
+    bottom_.set_updates(steps);
+    top_.set_updates(steps);
+    embeddings_.set_updates(steps);
   }
 
   void parameters_changed() override {
@@ -150,6 +157,16 @@ class Dlrm final : public MlpHeaded {
 
   const Mlp& head() const override { return top_; }
 
+  double squared_gradient_norm() override {
+    return top_.squared_gradient_norm() + bottom_.squared_gradient_norm() + embeddings_.squared_gradient_norm();
+  }
+
+  void drop() {
+    top_.drop();
+    bottom_.drop();
+    embeddings_.drop();
+  }
+
   void run_forward(const Batch& batch) override {
     check_indices(batch);
     reserve(batch.rows);
@@ -168,7 +185,11 @@ class Dlrm final : public MlpHeaded {
     for (size_t t = 0; t < embeddings_.tables(); ++t, x += width_) {
       const int32_t* index = batch.categorical + t * batch.rows;
       prefetch(embeddings_.row(t, index[next]), width_);
-      kernels().round(x, embeddings_.row(t, index[b]), width_, rounding());
+      if (rounding() == Rounding::kNone) {
+        copy_row(x, embeddings_.row(t, index[b]), width_);
+      } else {
+        kernels().round(x, embeddings_.row(t, index[b]), width_, rounding());
+      }
     }
   }
 

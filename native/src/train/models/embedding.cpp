@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "train/compute.h"
 #include "train/optimizer.h"
 
@@ -14,6 +15,7 @@ namespace {
 
 std::string parameter_name(size_t table) { return "embeddings." + std::to_string(table) + ".weight"; }
 
+bool is_rowwise(const Optimizer& o) { return o.kind == OptimizerKind::kRowwiseAdagrad; }
 bool is_adam(const Optimizer& o) { return o.kind == OptimizerKind::kAdam || o.kind == OptimizerKind::kAdamW; }
 
 void check_sparse(const Optimizer& o, const std::string& name) {
@@ -52,16 +54,20 @@ class RowNumbers {
 }  // namespace
 
 Embeddings::Embeddings(const std::vector<uint64_t>& rows, uint32_t width, const ModelOptions& options) : width_(width), tables_(rows.size()) {
+  if (options.train) {
+    for (size_t t = 0; t < rows.size(); ++t) {
+      tables_[t].optimizer = optimizer_of(options, parameter_name(t), options.embedding_optimizer);
+      check_sparse(tables_[t].optimizer, parameter_name(t));
+    }
+  }
+  require_memory(bytes_of(rows), "the embedding tables and their optimizer's state");
   for (size_t t = 0; t < rows.size(); ++t) {
     Table& table = tables_[t];
     const size_t size = rows[t] * width;
     table.rows = rows[t];
     table.weight = Buffer<float>(size, "embedding table");
     if (!options.train) continue;
-    table.optimizer = optimizer_of(options, parameter_name(t), options.embedding_optimizer);
-    check_sparse(table.optimizer, parameter_name(t));
-    const bool rowwise = table.optimizer.kind == OptimizerKind::kRowwiseAdagrad;
-    if (table.optimizer.kind != OptimizerKind::kSgd) table.first = Buffer<float>(rowwise ? rows[t] : size, "embedding optimizer state");
+    if (table.optimizer.kind != OptimizerKind::kSgd) table.first = Buffer<float>(is_rowwise(table.optimizer) ? rows[t] : size, "embedding optimizer state");
     if (is_adam(table.optimizer)) table.second = Buffer<float>(size, "embedding optimizer state");
   }
   parallel_for(tables_.size(), 1, [&](size_t begin, size_t end) {
@@ -71,6 +77,16 @@ Embeddings::Embeddings(const std::vector<uint64_t>& rows, uint32_t width, const 
       for (float& w : tables_[t].weight) w = static_cast<float>((2.0 * rng.uniform() - 1.0) * bound);
     }
   });
+}
+
+uint64_t Embeddings::bytes_of(const std::vector<uint64_t>& rows) const {
+  uint64_t floats = 0;
+  for (size_t t = 0; t < rows.size(); ++t) {
+    const Optimizer& o = tables_[t].optimizer;  // plain SGD where nothing is trained
+    const uint64_t states = is_adam(o) ? 2 * uint64_t{width_} : is_rowwise(o) ? 1 : o.kind == OptimizerKind::kSgd ? 0 : width_;
+    floats += rows[t] * (width_ + states);
+  }
+  return floats * sizeof(float);
 }
 
 Embeddings::Step Embeddings::step_of(const Table& table, float lr_factor, float scale) const {
@@ -195,8 +211,12 @@ void Embeddings::update(float lr_factor, float gradient_scale) {
   std::vector<Step> steps;
   for (const Table& table : tables_) steps.push_back(step_of(table, lr_factor, gradient_scale));
   for_each_group([&](size_t t, const Group& group, std::vector<float>& sum) { apply(tables_[t], group, steps[t], sum); });
-  for (Table& table : tables_) table.kept_rows.clear();
+  drop();
   ++updates_;
+}
+
+void Embeddings::drop() {
+  for (Table& table : tables_) table.kept_rows.clear();
 }
 
 void Embeddings::apply(Table& table, const Group& group, const Step& step, std::vector<float>& sum) const {

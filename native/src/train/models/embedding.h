@@ -35,6 +35,9 @@ class Embeddings {
   /// Ends the step: updates rows from the kept gradients, which are then gone.
   void update(float lr_factor, float gradient_scale);
 
+  /// Forgets the kept gradients.
+  void drop();
+
   std::vector<NamedTensor> parameters();
   void append_state(std::vector<NamedTensor>& all);
   void set_updates(uint64_t updates) { updates_ = updates; }
@@ -63,6 +66,7 @@ class Embeddings {
   };
   static constexpr uint32_t kAlone = UINT32_MAX;
 
+  uint64_t bytes_of(const std::vector<uint64_t>& rows) const;
   Step step_of(const Table& table, float lr_factor, float scale) const;
   void place_samples(Table& table, const int32_t* index, size_t n, Mode mode);
   void reserve_kept(Table& table) const;

@@ -31,6 +31,9 @@ class Mlp {
   /// Updates the parameters from the kept gradients, which are then zero.
   void update(float lr_factor, float gradient_scale);
 
+  /// Forgets the kept gradients.
+  void drop() { kept_ = false; }
+
   std::vector<NamedTensor> parameters();
   void append_state(std::vector<NamedTensor>& all);
   void set_updates(uint64_t updates);

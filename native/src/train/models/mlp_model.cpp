@@ -1,5 +1,4 @@
 // A multi-layer perceptron over the dense features, with ReLU between its layers.
-#include <cmath>
 #include <string>
 #include <vector>
 
@@ -31,6 +30,7 @@ class MlpModel final : public MlpHeaded {
       : MlpHeaded(options), inputs_(spec.inputs), rng_(options.seed, 1), layers_("layers", sizes_of(spec), false, options, rng_) {}
 
   double step(const Batch& batch, float lr_factor, const Scores& record) override {
+    if (scales_loss()) return Model::step(batch, lr_factor, record);
     const double loss = forward_and_loss(batch, 1.0F, record);
     layers_.step(logits_grad(), outputs(), nullptr, 0, lr_factor);
     return loss;
@@ -38,23 +38,27 @@ class MlpModel final : public MlpHeaded {
   double accumulate(const Batch& batch, float share, const Scores& record) override {
     const double loss = forward_and_loss(batch, share, record);
     layers_.accumulate(logits_grad(), outputs(), nullptr, 0);
-    return loss;
+    return unless_lost(loss);
   }
-  double gradient_norm() override { return std::sqrt(layers_.squared_gradient_norm()); }
-  void update(float lr_factor, float gradient_scale) override { layers_.update(lr_factor, gradient_scale); }
+  void update(float lr_factor, float gradient_scale) override {
+    if (!unscale(gradient_scale)) return layers_.drop();
+    layers_.update(lr_factor, gradient_scale);
+  }
 
   double flops_per_row() const override { return layers_.flops_per_row(); }
   std::vector<NamedTensor> parameters() override { return layers_.parameters(); }
   std::vector<NamedTensor> optimizer_state() override {
     std::vector<NamedTensor> all;
     layers_.append_state(all);
+    loss_scale().append_state(all);
     return all;
   }
-  void set_updates(uint64_t updates) override { layers_.set_updates(updates); }
+  void set_updates(uint64_t updates) override { layers_.set_updates(taken(updates)); }
   void parameters_changed() override { layers_.refresh(); }
 
  private:
   const Mlp& head() const override { return layers_; }
+  double squared_gradient_norm() override { return layers_.squared_gradient_norm(); }
 
   void run_forward(const Batch& batch) override { layers_.forward(batch.dense, inputs_, batch.rows, logits(), outputs()); }
 

@@ -200,7 +200,10 @@ export const training = z
     inTraining: inTraining.optional(),
     checkpoint,
     criterion: criterion.optional(),
-    precision: z.enum(['fp32', 'bf16']).default('fp32').describe('Number format of matrix products.'),
+    precision: z
+      .enum(['fp32', 'bf16', 'fp16'])
+      .default('fp32')
+      .describe('Number format of matrix products; weights and sums are fp32. fp16 scales the loss dynamically.'),
     device: z
       .enum(['cpu', 'cuda', 'auto'])
       .default('cpu')

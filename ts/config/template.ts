@@ -87,7 +87,7 @@ training:
   # earlyStop: { heldOut: 0.1, patience: 2, leastGain: 0 }   # ends a training that no longer gains on held-out samples
   # inTraining: { keep: 0.5, score: gradient-norm, choice: sampled }   # trains on a part of each batch: by gradient-norm | loss | uniform, sampled | greatest
   checkpoint: { everySeconds: 60 }           # also everySteps; a killed training goes on from the last one
-  precision: fp32               # fp32 | bf16
+  precision: fp32               # fp32 | bf16 | fp16
   # device: cpu                 # cpu | cuda | auto
   # deterministic: true         # false lets a GPU add up in any order where that is faster
   shuffle: global               # global: a new random order in every epoch | block: of blocks of shuffleBlock: 65536 samples | none

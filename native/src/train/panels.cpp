@@ -6,6 +6,15 @@ namespace sluice {
 
 namespace {
 
+/// Copies n floats, a whole panel's row without a call.
+inline void copy_row(float* to, const float* from, size_t n) {
+  if (n == kPanel) {
+    std::memcpy(to, from, kPanel * sizeof(float));
+  } else {
+    std::memcpy(to, from, n * sizeof(float));
+  }
+}
+
 /// Panels a multiple of a large power of two apart would share cache sets.
 size_t padded_rows(size_t rows) { return (rows + 15) / 16 * 16 + 40; }
 
@@ -36,6 +45,14 @@ void Panels::reset(size_t rows, size_t cols, const char* purpose) {
   if (along_rows > along_rows_.size()) along_rows_ = Buffer<float>(along_rows, purpose);
 }
 
+void Panels::prefetch(size_t row, size_t n, size_t p) const {
+  const auto lines = [](const float* at, size_t floats) {
+    for (size_t i = 0; i < floats; i += 16) __builtin_prefetch(at + i, 1);
+  };
+  lines(along_cols_.data() + (form_.native ? p / 2 : p) * stride_ + row * kPanel, n * kPanel);
+  if (form_.native && over_rows_) lines(along_rows_.data() + p * stride_ / 2 + row / 2 * kPanel, n * kPanel / 2);
+}
+
 /// Where the 32 bf16 numbers of a row of a panel begin; the next row's lie 64 further.
 size_t Panels::half(size_t row, size_t p) const { return 2 * (p / 2 * stride_ + row * kPanel) + p % 2 * kPanel; }
 
@@ -43,7 +60,8 @@ void Panels::write(size_t row, size_t n, size_t p, const float* tile) {
   if (form_.native) {
     kernels().store_bf16(tile, n, reinterpret_cast<uint16_t*>(along_cols_.data()) + half(row, p), over_rows_ ? along_rows_.data() + p * stride_ / 2 + row / 2 * kPanel : nullptr);
   } else {
-    std::copy_n(tile, n * kPanel, along_cols_.data() + p * stride_ + row * kPanel);
+    float* to = along_cols_.data() + p * stride_ + row * kPanel;
+    for (size_t r = 0; r < n; ++r) copy_row(to + r * kPanel, tile + r * kPanel, kPanel);
   }
 }
 
@@ -103,13 +121,13 @@ void for_gradient_tiles(const Panels& dy, const Panels& x, const std::function<v
 
 void RowMajor::write(size_t row, size_t n, size_t p, size_t cols, const float* tile) const {
   const size_t width = std::min(kPanel, cols - p * kPanel);
-  for (size_t r = 0; r < n; ++r) std::copy_n(tile + r * kPanel, width, data + (row + r) * stride + p * kPanel);
+  for (size_t r = 0; r < n; ++r) copy_row(data + (row + r) * stride + p * kPanel, tile + r * kPanel, width);
 }
 
 void read_tile(const float* x, size_t stride, size_t row, size_t n, size_t p, size_t cols, float* tile) {
   const size_t width = std::min(kPanel, cols - p * kPanel);
   if (width < kPanel) std::fill_n(tile, n * kPanel, 0.0F);
-  for (size_t r = 0; r < n; ++r) std::copy_n(x + (row + r) * stride + p * kPanel, width, tile + r * kPanel);
+  for (size_t r = 0; r < n; ++r) copy_row(tile + r * kPanel, x + (row + r) * stride + p * kPanel, width);
 }
 
 }  // namespace sluice

@@ -42,6 +42,8 @@ class Panels {
   const float* panel(size_t p) const { return form_.native ? along_rows_.data() + p * stride_ / 2 : along_cols_.data() + p * stride_; }
   size_t row_elements() const { return form_.native ? (rows_ + 1) / 2 : rows_; }
 
+  /// Sends for what write() will write: a product is long enough for it to arrive.
+  void prefetch(size_t row, size_t n, size_t p) const;
   /// Rows row … row + n of a panel from a tile, whose numbers are rounded already. row is even.
   void write(size_t row, size_t n, size_t p, const float* tile);
   /// The same rows as fp32: into `room`, or where they lie.

@@ -80,6 +80,7 @@ void Mlp::forward(const float* x, size_t x_stride, size_t rows, float* y, size_t
     for_tiles(rows, panels_of(layer.out), [&](size_t, size_t row, size_t n, size_t p, float* tile) {
       float bias[kPanel];
       bias_of_panel(layer.bias, p, bias);
+      if (!last) layers_[i + 1].input.prefetch(row, n, p);
       gemm.rows(layer.input.left(row), layer.input.left_stride(), layer.packed.forward(p), layer.input.left_elements(), n, tile);
       kernels().bias_act(tile, n, kPanel, kPanel, bias, layer.relu, form_.rounding);
       if (last) {
@@ -101,6 +102,7 @@ void Mlp::activation_grad(Layer& layer, Panels& dy, bool add, const Gradient& gr
   std::fill_n(partial_sums_.data(), runs * width, 0.0F);
   for_tiles(rows_, panels_of(layer.out), [&](size_t run, size_t row, size_t n, size_t p, float* tile) {
     alignas(64) float room[kTileRows * kPanel];
+    dy.prefetch(row, n, p);
     gradient(row, n, p, tile);
     const float* y = layer.relu ? output(row, n, p, room) : nullptr;
     kernels().act_grad(tile, kPanel, y, kPanel, n, kPanel, partial_sums_.data() + run * width + p * kPanel, layer.relu, form_.rounding);

@@ -18,8 +18,10 @@ if(SLUICE_CUDA)
     set(CMAKE_CUDA_COMPILER_LAUNCHER ${SLUICE_CCACHE})
   endif()
   enable_language(CUDA)
-  set(CMAKE_CUDA_STANDARD 20) # after the language, which is tried out without flags
-  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION) # CMake 3.25 does not know that nvcc has it
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+  endif()
   # Beside LibTorch's libraries where it is a zip file, in the packages of NVIDIA where pip brought it.
   file(GLOB cudart "${SLUICE_TORCH_FOUND}/lib/libcudart*.so*" "${SLUICE_TORCH_FOUND}/../nvidia/*/lib/libcudart.so.*")
   if(NOT cudart)

@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include "base/error.h"
+#include "cuda/net.h"
 
 namespace sluice {
 
@@ -23,6 +24,13 @@ void require_cuda() {
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess) throw Error(code::kDevice, std::string("there is no CUDA device: ") + cudaGetErrorString(error));
   if (count == 0) throw Error(code::kDevice, "there is no CUDA device: the driver shows none (CUDA_VISIBLE_DEVICES may hide it)");
+}
+
+std::unique_ptr<Model> make_cuda_model(const ModelSpec& spec, const ModelOptions& options) {
+  require_cuda();
+  if (const auto* dlrm = std::get_if<DlrmSpec>(&spec)) return gpu::make_dlrm(*dlrm, options, [&](const ModelOptions& on_host) { return make_dlrm(*dlrm, on_host); });
+  if (const auto* mlp = std::get_if<MlpSpec>(&spec)) return gpu::make_mlp(*mlp, options, [&](const ModelOptions& on_host) { return make_mlp(*mlp, on_host); });
+  throw Error(code::kDevice, "this model trains on the CPU only; leave out device: cuda");
 }
 
 }  // namespace sluice

@@ -21,6 +21,9 @@ std::vector<CudaDevice> cuda_devices();
 /// Throws E_DEVICE, with the reason, unless there is a device.
 void require_cuda();
 
+/// The model on the first device. E_DEVICE where there is none, or the architecture trains on the CPU only; E_SHAPE, E_MEMORY.
+std::unique_ptr<Model> make_cuda_model(const ModelSpec& spec, const ModelOptions& options);
+
 /// Whether the architecture can train on a GPU.
 bool trains_on_cuda(const ModelSpec& spec);
 

@@ -175,6 +175,11 @@ class Model {
 
   /// Where batches for this model should lie; null: anywhere.
   virtual BatchMemory* batch_memory() { return nullptr; }
+  /// How many calls late the losses that step() and accumulate() return are: each returns the loss of the batch so many calls
+  /// before, and 0 the first times, so that nobody waits for a GPU.
+  virtual uint32_t loss_delay() const { return 0; }
+  /// The losses not returned yet, oldest first; they are not returned again.
+  virtual std::vector<double> late_losses() { return {}; }
 
   virtual uint32_t outputs() const = 0;
   virtual uint32_t embedding_width() const = 0;
@@ -196,6 +201,7 @@ struct ModelOptions {
   Precision precision = Precision::kFp32;
   Device device = Device::kCpu;
   bool deterministic = false;  // the same weights in every run, also where a faster kernel would not give them (CUDA)
+  bool cuda_graphs = true;     // false: every kernel is started on its own, to compare
   Optimizer dense_optimizer;
   Optimizer embedding_optimizer;  // sparse: only rows that a batch touched are updated (Adam as torch.optim.SparseAdam)
   std::vector<ParameterGroup> groups;  // exceptions from the two

@@ -14,6 +14,7 @@
 #include "train/compute.h"
 #include "train/criterion.h"
 #include "train/fit.h"
+#include "train/late_losses.h"
 #include "train/optimizer.h"
 
 namespace sluice {
@@ -22,7 +23,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kReportEvery = std::chrono::milliseconds(50);
-constexpr size_t kNamedKeys = 5;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -73,7 +73,8 @@ class Training {
            const std::function<void(const TrainProgress&)>& progress)
       : data_(std::move(data)), set_(set), plan_(plan), stop_(stop), progress_(progress),
         model_(make_model(plan.model, model_options(plan))),
-        selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed), identity_(identity(plan, set.size())) {
+        selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed), losses_(model_->loss_delay()),
+        identity_(identity(plan, set.size())) {
     if (!plan.parent.empty()) {
       load_safetensors(plan.parent, model_->parameters());
       model_->parameters_changed();
@@ -126,18 +127,32 @@ class Training {
     const uint64_t at = state_.batches % batches_per_epoch_;
     if (at == 0) state_.epoch_loss = 0.0, state_.epoch_batches = 0;
     const double loss = step(selector_.select(*model_, batch, state_.batches), at);
+    losses_.passed(batch, state_.updates);
+    if (losses_.due()) told(loss);
+    ++state_.batches;
+    state_.samples += batch.rows;
+    if (at + 1 == batches_per_epoch_) {
+      await_losses();
+      if (early_stopping()) end_epoch();
+    }
+    report();
+    const bool over = state_.updates == total_steps_ || ended_early();
+    if (!over && updated_) checkpoint();
+    return !over;
+  }
+
+  /// The loss of the oldest batch that waits for it.
+  void told(double loss) {
+    const LateLosses::Passed batch = losses_.next();
     if (!std::isfinite(loss)) diverged(loss, batch);
     state_.epoch_loss += loss;
     ++state_.epoch_batches;
     recent_loss_ += loss;
     ++recent_batches_;
-    ++state_.batches;
-    state_.samples += batch.rows;
-    if (at + 1 == batches_per_epoch_ && early_stopping()) end_epoch();
-    report();
-    const bool over = state_.updates == total_steps_ || ended_early();
-    if (!over && updated_) checkpoint();
-    return !over;
+  }
+
+  void await_losses() {
+    for (const double loss : model_->late_losses()) told(loss);
   }
 
   /// A batch is the whole of an optimizer step, or a part of it: `at` is its number in the epoch.
@@ -166,12 +181,9 @@ class Training {
     return static_cast<float>(std::min(1.0, plan_.clip_norm / (model_->gradient_norm() + 1e-6)));
   }
 
-  [[noreturn]] void diverged(double loss, const Batch& batch) const {
-    std::string keys;
-    for (size_t i = 0; i < std::min(batch.rows, kNamedKeys); ++i) keys += (i == 0 ? "" : ", ") + std::to_string(batch.keys[i]);
-    if (batch.rows > kNamedKeys) keys += ", … (" + std::to_string(batch.rows) + " samples)";
+  [[noreturn]] void diverged(double loss, const LateLosses::Passed& batch) const {
     const bool kept = !plan_.checkpoints.path.empty() && path_exists(plan_.checkpoints.path);
-    throw Error(code::kDiverged, "the loss became " + std::to_string(loss) + " in step " + std::to_string(state_.updates) + " on the batch with samples " + keys +
+    throw Error(code::kDiverged, "the loss became " + std::to_string(loss) + " in step " + std::to_string(batch.step) + " on the batch with samples " + batch.samples() +
                                      "; a smaller learning rate, clipping or scaled features usually help; no model was written" +
                                      (kept ? ", the last checkpoint is kept in " + plan_.checkpoints.path : ""));
   }
@@ -207,7 +219,7 @@ class Training {
   }
 
   void report() {
-    if (!progress_ || Clock::now() - reported_ < kReportEvery) return;
+    if (!progress_ || recent_batches_ == 0 || Clock::now() - reported_ < kReportEvery) return;
     reported_ = Clock::now();
     progress_({state_.updates, total_steps_, state_.samples, recent_loss_ / static_cast<double>(recent_batches_)});
     recent_loss_ = 0.0;
@@ -220,12 +232,14 @@ class Training {
     const bool by_steps = when.every_steps > 0 && state_.updates % when.every_steps == 0;
     const bool by_time = when.every_seconds > 0.0 && seconds_since(checkpointed_) >= when.every_seconds;
     if (!by_steps && !by_time) return;
+    await_losses();  // a checkpoint is kept only of a sound training
     save_checkpoint(when.path, identity_, *model_, best_, state_);
     checkpointed_ = Clock::now();
   }
 
   TrainResult finish() {
     if (started_ == Clock::time_point()) begin();
+    await_losses();
     const auto ended = Clock::now();
     result_.steps = state_.updates;
     result_.samples = state_.samples;
@@ -250,6 +264,7 @@ class Training {
   const std::function<void(const TrainProgress&)>& progress_;
   std::unique_ptr<Model> model_;
   BatchSelector selector_;
+  LateLosses losses_;
   std::string identity_;
   LoopState state_;
   std::vector<std::vector<float>> best_;

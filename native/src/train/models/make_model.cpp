@@ -1,4 +1,3 @@
-#include "base/error.h"
 #include "cuda/cuda.h"
 #include "train/model.h"
 
@@ -13,13 +12,10 @@ std::unique_ptr<Model> make(const TransformerSpec& spec, const ModelOptions& opt
 std::unique_ptr<Model> make(const ScriptSpec& spec, const ModelOptions& options) { return make_script_model(spec, options); }
 }  // namespace
 
-bool trains_on_cuda(const ModelSpec&) { return false; }
+bool trains_on_cuda(const ModelSpec& spec) { return std::holds_alternative<DlrmSpec>(spec) || std::holds_alternative<MlpSpec>(spec); }
 
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const ModelOptions& options) {
-  if (options.device == Device::kCuda) {
-    require_cuda();
-    if (!trains_on_cuda(spec)) throw Error(code::kDevice, "this model trains on the CPU only; leave out device: cuda");
-  }
+  if (options.device == Device::kCuda) return make_cuda_model(spec, options);
   return std::visit([&](const auto& given) { return make(given, options); }, spec);
 }
 

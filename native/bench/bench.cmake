@@ -8,3 +8,10 @@ add_executable(train_bench
   bench/train/loader.cpp
   bench/train/main.cpp)
 target_link_libraries(train_bench PRIVATE sluice_train sluice_torch sluice_warnings)
+
+add_executable(gpu_bench
+  bench/gpu/dlrm.cpp
+  bench/gpu/image.cpp
+  bench/gpu/main.cpp
+  bench/train/dlrm_data.cpp)
+target_link_libraries(gpu_bench PRIVATE sluice_train sluice_torch sluice_warnings)

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "cuda/captured.h"
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
 #include "cuda/stack.h"
@@ -18,9 +18,6 @@
 namespace sluice::gpu {
 
 namespace {
-
-constexpr uint32_t kEagerSteps = 2;  // of a batch size before its step is captured: they allocate what they need
-constexpr size_t kGraphs = 4;        // batch sizes whose step is captured
 
 /// A DLRM, or an MLP: then there are no tables and no bottom layers, and the top layers read the dense features.
 struct NetSpec {
@@ -73,7 +70,11 @@ class Net final : public Model {
       pass(rows, weighted, 1.0F, at_once());
       finish_update(at_once());
     };
-    run({batch.rows, weighted}, work);
+    if (options_.cuda_graphs && !kept_) {
+      steps_.run({batch.rows, weighted}, work);
+    } else {
+      work();
+    }
     tell(batch, record);
     return late_.exchange(loss_.data());
   }
@@ -94,11 +95,11 @@ class Net final : public Model {
     double total = 0.0;
     if (kept_) {
       launch(DenseSquares<T>{dense_parameters(), squares_.data(), scaled()}, blocks());
-      total += sum(squares_.data(), blocks());
+      total += sum_of(squares_.data(), blocks());
       if (tables_.count() > 0) {
         uint32_t n = 0;
         tables_.squares(optimizers_, state_.data(), row_squares_, n);
-        total += sum(row_squares_.data(), n);
+        total += sum_of(row_squares_.data(), n);
       }
     }
     StepState state{};
@@ -128,6 +129,8 @@ class Net final : public Model {
     run_forward(static_cast<uint32_t>(batch.rows), nullptr);
     tell(batch, scores);
   }
+
+  BatchMemory* batch_memory() override { return &pinned_memory(); }
 
   uint32_t outputs() const override { return twin_->outputs(); }
   uint32_t embedding_width() const override { return twin_->embedding_width(); }
@@ -218,7 +221,7 @@ class Net final : public Model {
 
   void reserve(size_t rows) {
     if (rows <= capacity_) return;
-    graphs_.clear();
+    steps_.forget();
     dense_ = Array<float>(rows * spec_.dense, "dense features");
     dense_in_ = Array<T>(rows * round_up(spec_.dense, 8), "dense features");
     categorical_ = Array<int32_t>(rows * spec_.tables.size(), "categorical features");
@@ -267,19 +270,7 @@ class Net final : public Model {
     if (!labels || tables_.count() == 0) return;
     bool moved = false;
     rows_gradients_ = tables_.next_gradients(static_cast<uint32_t>(batch.rows), moved);
-    if (moved) graphs_.clear();
-  }
-
-  /// Replays the step's graph where it was captured; otherwise does the work, and captures it when it is worth it.
-  template <typename Work>
-  void run(const std::pair<size_t, bool>& key, const Work& work) {
-    if (!options_.cuda_graphs || kept_) return work();
-    const bool known = graphs_.count(key) > 0;
-    if (!known && graphs_.size() == kGraphs) return work();
-    Captured& captured = graphs_[key];
-    if (++captured.seen <= kEagerSteps) return work();
-    if (!captured.graph.captured()) captured.graph.capture(work);
-    captured.graph.replay();
+    if (moved) steps_.forget();
   }
 
   DenseArrays<T> arrays() {
@@ -335,23 +326,6 @@ class Net final : public Model {
     launch(DenseUpdate<T>{dense_parameters()}, blocks());
     if (!at_once && tables_.count() > 0) tables_.update(optimizers_, state_.data());
     launch(FinishStep{state_.data(), scaled()}, 1);
-  }
-
-  /// In a fixed order; waits for the result.
-  double sum(const double* numbers, uint64_t n) {
-    while (true) {
-      const uint64_t items = SumDoubles::items(n);
-      Array<double> sums(items, "sums");
-      launch(SumDoubles{numbers, n, sums.data(), 1.0}, items);
-      if (items == 1) {
-        double total = 0.0;
-        copy_rows(&total, 0, sums.data(), 0, sizeof total, 1, Copy::kToHost);
-        return total;
-      }
-      partial_sums_ = std::move(sums);
-      numbers = partial_sums_.data();
-      n = items;
-    }
   }
 
   /// What is asked for of the last pass. Waits for it.
@@ -418,11 +392,6 @@ class Net final : public Model {
     return found == places.end() ? nullptr : &*found;
   }
 
-  struct Captured {
-    uint32_t seen = 0;
-    Graph graph;
-  };
-
   NetSpec spec_;
   ModelOptions options_;
   std::unique_ptr<Model> twin_;
@@ -438,7 +407,7 @@ class Net final : public Model {
   Array<uint32_t> block_optimizers_;
   Optimizers optimizers_;
   Array<StepState> state_;
-  Array<double> squares_, row_squares_, partial_sums_;
+  Array<double> squares_, row_squares_;
   bool kept_ = false;  // gradients are kept
   size_t capacity_ = 0;
   Array<float> dense_, labels_, row_weights_, partial_;
@@ -449,7 +418,7 @@ class Net final : public Model {
   Array<double> loss_sums_, loss_;
   Inputs inputs_;
   LateNumbers late_;
-  std::map<std::pair<size_t, bool>, Captured> graphs_;
+  CapturedSteps steps_;
 };
 
 std::unique_ptr<Model> make(NetSpec spec, const ModelOptions& options, const MakeTwin& twin) {

@@ -73,6 +73,7 @@ class Event {
 
 }  // namespace
 
+c10::DeviceType device_type() { return c10::DeviceType::CUDA; }
 void* current_stream() { return stream(); }
 
 Memory::Memory(size_t bytes, const char* purpose) {
@@ -172,6 +173,21 @@ void Inputs::bring(const std::vector<Part>& parts) {
   }
   slot.taken.record(stream());
   slot.arrived.wait();  // for the copy alone: the device still computes on the batch before
+}
+
+BatchMemory& pinned_memory() {
+  class Pinned final : public BatchMemory {
+   public:
+    void* allocate(size_t bytes) override {
+      void* memory = nullptr;
+      if (cudaMallocHost(&memory, bytes) == cudaSuccess) return memory;
+      cudaGetLastError();  // the error was told
+      throw Error(code::kMemory, "no pinned memory for batches: " + std::to_string(bytes) + " bytes asked for");
+    }
+    void release(void* memory, size_t) noexcept override { cudaFreeHost(memory); }
+  };
+  static Pinned pinned;
+  return pinned;
 }
 
 struct LateNumbers::State {

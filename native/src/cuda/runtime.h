@@ -1,6 +1,8 @@
 // Device memory, streams and matrix products, from LibTorch: its allocator, its cuBLAS handles. runtime.cpp on a GPU; the tests of a
 // build without CUDA bring tests/cuda/emulation.cpp, in which the device is the CPU.
 #pragma once
+#include <c10/core/DeviceType.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -8,7 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "train/batch_memory.h"
+
 namespace sluice::gpu {
+
+/// Of LibTorch's tensors on the device.
+c10::DeviceType device_type();
 
 /// The stream on which the calling thread's work runs: a cudaStream_t.
 void* current_stream();
@@ -124,6 +131,9 @@ class Graph {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Memory of the host from which copies to the device need no help of the CPU.
+BatchMemory& pinned_memory();
 
 enum class Number : uint8_t { kFloat, kBf16, kHalf };
 

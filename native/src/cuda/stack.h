@@ -15,6 +15,24 @@ constexpr Number number_of() {
   return std::is_same_v<T, float> ? Number::kFloat : std::is_same_v<T, c10::BFloat16> ? Number::kBf16 : Number::kHalf;
 }
 
+/// The sum of n numbers on the device, in a fixed order. Waits for it.
+inline double sum_of(const double* numbers, uint64_t n) {
+  Array<double> before;
+  while (true) {
+    const uint64_t items = SumDoubles::items(n);
+    Array<double> sums(items, "sums");
+    launch(SumDoubles{numbers, n, sums.data(), 1.0}, items);
+    if (items == 1) {
+      double total = 0.0;
+      copy_rows(&total, 0, sums.data(), 0, sizeof total, 1, Copy::kToHost);
+      return total;
+    }
+    before = std::move(sums);  // `numbers` of the next round
+    numbers = before.data();
+    n = items;
+  }
+}
+
 /// A parameter's place in device memory: rows of `cols` numbers, `pitch` apart.
 struct Place {
   std::string name;

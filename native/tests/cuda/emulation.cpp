@@ -68,6 +68,7 @@ void sort_rows(void*, size_t, const uint64_t* rows, uint64_t* sorted_rows, const
   }
 }
 
+c10::DeviceType device_type() { return c10::DeviceType::CPU; }
 void* current_stream() { return nullptr; }
 
 Memory::Memory(size_t bytes, const char*) : data_(bytes == 0 ? nullptr : ::operator new(bytes, std::align_val_t{256})) {
@@ -96,6 +97,8 @@ Inputs::~Inputs() = default;
 void Inputs::bring(const std::vector<Part>& parts) {
   for (const Part& part : parts) std::memcpy(part.to, part.from, part.bytes);
 }
+
+BatchMemory& pinned_memory() { return host_memory(); }
 
 struct LateNumbers::State {
   std::vector<double> waiting;

@@ -1,0 +1,42 @@
+// Times training on a GPU for scripts/bench/gpu.py, which runs PyTorch beside it:
+//   gpu_bench dlrm <fp32|bf16|fp16> <batch> <rows per table> <folder> [any-order]
+//   gpu_bench image <fp32|bf16|fp16> <depth> <batch> <side>
+// Reads one command a line, answers each with one line of JSON. Steps are timed as a whole, from the first start to the last end.
+#include <cstdio>
+#include <iostream>
+#include <sstream>
+#include <stdexcept>
+
+#include "gpu_part.h"
+
+namespace {
+
+using namespace sluice::bench;
+
+std::unique_ptr<Part> part_of(const Arguments& a) {
+  if (!a.empty() && a[0] == "dlrm") return make_gpu_dlrm(Arguments(a.begin() + 1, a.end()));
+  if (!a.empty() && a[0] == "image") return make_gpu_image(Arguments(a.begin() + 1, a.end()));
+  throw std::invalid_argument("expected dlrm or image and its arguments");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const auto part = part_of(Arguments(argv + 1, argv + argc));
+    std::cout << "{\"ready\":true}" << std::endl;
+    for (std::string line; std::getline(std::cin, line);) {
+      std::istringstream words(line);
+      std::string command;
+      size_t n = 1;
+      words >> command >> n;
+      const std::string answer = part->answer(command, n);
+      if (answer.empty()) throw std::invalid_argument("no such command: " + command);
+      std::cout << answer << std::endl;
+    }
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "gpu_bench: %s\n", error.what());
+    return 1;
+  }
+}

@@ -14,4 +14,5 @@ add_executable(gpu_bench
   bench/gpu/image.cpp
   bench/gpu/main.cpp
   bench/train/dlrm_data.cpp)
+target_include_directories(gpu_bench PRIVATE bench/train)
 target_link_libraries(gpu_bench PRIVATE sluice_train sluice_torch sluice_warnings)

@@ -22,7 +22,7 @@ foreach(folder base cuda storage select trainset train eval modelstore)
     if(folder STREQUAL cuda AND SLUICE_CUDA)
       target_sources(cuda_tests PRIVATE "${CMAKE_CURRENT_LIST_DIR}/cuda/real_device.cpp")
     elseif(folder STREQUAL cuda) # the kernels run on the CPU then, lane after lane
-      target_sources(cuda_tests PRIVATE "${CMAKE_CURRENT_LIST_DIR}/cuda/emulation.cpp" src/cuda/net.cpp)
+      target_sources(cuda_tests PRIVATE "${CMAKE_CURRENT_LIST_DIR}/cuda/emulation.cpp" src/cuda/net.cpp src/cuda/torch_training.cpp)
     endif()
     target_compile_definitions(${folder}_tests PRIVATE SLUICE_FIXTURES="${CMAKE_CURRENT_LIST_DIR}/fixtures")
     target_link_libraries(${folder}_tests PRIVATE sluice_train sluice_data sluice_torch sluice_json sluice_warnings GTest::gtest_main)

@@ -3,7 +3,7 @@ import { cudaDevices } from '../native/threads.js';
 import type { Model, TrainPlan } from '../native/types.js';
 
 /** The architectures that train on a GPU too. */
-const onCuda: ReadonlySet<Model['kind']> = new Set<Model['kind']>(['dlrm', 'mlp']);
+const onCuda: ReadonlySet<Model['kind']> = new Set<Model['kind']>(['dlrm', 'mlp', 'resnet', 'cnn']);
 
 /** The device of a training. The core refuses cuda, with E_DEVICE, where there is none or the model cannot use it. */
 export function chooseDevice(wanted: 'cpu' | 'cuda' | 'auto', model: Model['kind']): TrainPlan['device'] {

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "../train/dlrm_data.h"
+#include "dlrm_data.h"
 #include "base/rng.h"
 #include "gpu_part.h"
 #include "train/batch_memory.h"

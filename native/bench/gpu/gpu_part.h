@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "../train/part.h"
+#include "part.h"
 #include "train/model.h"
 
 namespace sluice::bench {

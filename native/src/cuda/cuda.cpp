@@ -30,6 +30,8 @@ std::unique_ptr<Model> make_cuda_model(const ModelSpec& spec, const ModelOptions
   require_cuda();
   if (const auto* dlrm = std::get_if<DlrmSpec>(&spec)) return gpu::make_dlrm(*dlrm, options, [&](const ModelOptions& on_host) { return make_dlrm(*dlrm, on_host); });
   if (const auto* mlp = std::get_if<MlpSpec>(&spec)) return gpu::make_mlp(*mlp, options, [&](const ModelOptions& on_host) { return make_mlp(*mlp, on_host); });
+  if (const auto* resnet = std::get_if<ResNetSpec>(&spec)) return make_resnet(*resnet, options);
+  if (const auto* cnn = std::get_if<CnnSpec>(&spec)) return make_cnn(*cnn, options);
   throw Error(code::kDevice, "this model trains on the CPU only; leave out device: cuda");
 }
 

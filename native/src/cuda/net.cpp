@@ -36,13 +36,19 @@ std::vector<uint32_t> with_input(uint32_t input, const std::vector<uint32_t>& la
   return sizes;
 }
 
+std::vector<Optimizer> table_optimizers(const NetSpec& spec, const ModelOptions& options) {
+  std::vector<Optimizer> all;
+  for (size_t t = 0; t < spec.tables.size(); ++t) all.push_back(optimizer_of(options, "embeddings." + std::to_string(t) + ".weight", options.embedding_optimizer));
+  return all;
+}
+
 template <typename T>
 class Net final : public Model {
  public:
   Net(NetSpec spec, const ModelOptions& options, std::unique_ptr<Model> twin)
       : spec_(std::move(spec)), options_(options), twin_(std::move(twin)), building_(std::in_place, stream_),
         bottom_(layout_.add("bottom", spec_.bottom, true)), top_(layout_.add(spec_.top_prefix, spec_.top, false)),
-        used_(optimizers_used()), tables_(spec_.tables, spec_.width, table_optimizers(), static_cast<uint32_t>(layout_.places().size()), options.train) {
+        used_(optimizers_used()), tables_(spec_.tables, spec_.width, table_optimizers(spec_, options), static_cast<uint32_t>(layout_.places().size()), options.train) {
     if (spec_.interacts) {
       const auto count = static_cast<uint32_t>(spec_.tables.size());
       shape_ = {count, spec_.bottom.empty() ? 0U : 1U, spec_.width, round_up(spec_.width, 4), round_up(spec_.width, 8), round_up(spec_.top.front(), 8)};
@@ -152,7 +158,12 @@ class Net final : public Model {
 
   void set_updates(uint64_t updates) override {
     const typename Stream::Use use(stream_);
-    copy_rows(&state_.data()->updates, 0, &updates, 0, sizeof updates, 1, Copy::kToDevice);
+    twin_->set_updates(updates);
+    uint64_t taken = updates;  // by the optimizers
+    for (const NamedTensor& tensor : twin_->optimizer_state()) {
+      if (tensor.name == "loss_scale") taken -= std::min(updates, static_cast<uint64_t>(tensor.data[2]));
+    }
+    copy_rows(&state_.data()->updates, 0, &taken, 0, sizeof taken, 1, Copy::kToDevice);
   }
 
   void parameters_changed() override {
@@ -170,19 +181,11 @@ class Net final : public Model {
   bool at_once() const { return !options_.deterministic && tables_.count() > 0 && tables_.plain() && !scaled(); }
   uint64_t blocks() const { return layout_.size() / kBlock; }
 
-  std::vector<Optimizer> table_optimizers() const {
-    std::vector<Optimizer> all;
-    for (size_t t = 0; t < spec_.tables.size(); ++t) all.push_back(optimizer_of(options_, "embeddings." + std::to_string(t) + ".weight", options_.embedding_optimizer));
-    return all;
-  }
-
-  /// Of the dense parameters in the order of the layout, then of the tables. Refuses first what does not fit into memory.
+  /// Of the dense parameters in the order of the layout, then of the tables.
   std::vector<Optimizer> optimizers_used() const {
     std::vector<Optimizer> all;
     for (const Place& place : layout_.places()) all.push_back(optimizer_of(options_, place.name, options_.dense_optimizer));
-    const std::vector<Optimizer> tables = table_optimizers();
-    require_memory(Tables<T>::bytes(spec_.tables, spec_.width, tables, options_.train) + layout_.size() * sizeof(float) * (options_.train ? 6 : 2),
-                   "the model's parameters and optimizer state");
+    const std::vector<Optimizer> tables = table_optimizers(spec_, options_);
     all.insert(all.end(), tables.begin(), tables.end());
     return all;
   }
@@ -192,7 +195,7 @@ class Net final : public Model {
     weights_ = Array<float>(n, "MLP weights");
     if (!std::is_same_v<T, float>) rounded_ = Array<T>(n, "rounded MLP weights");
     state_ = Array<StepState>(1, "step state");
-    StepState state{1.0F, 1.0F, scaled() ? 65536.0F : 1.0F, 0.0F, 0, 0};
+    StepState state{1.0F, 1.0F, scaled() ? 65536.0F : 1.0F, 0.0F, 0.0F, 0, 0};
     copy_rows(state_.data(), 0, &state, 0, sizeof state, 1, Copy::kToDevice);
     loss_ = Array<double>(1, "loss");
     if (!options_.train) return;
@@ -325,7 +328,7 @@ class Net final : public Model {
     if (scaled()) launch(DenseSquares<T>{dense_parameters(), nullptr, true}, blocks());
     launch(DenseUpdate<T>{dense_parameters()}, blocks());
     if (!at_once && tables_.count() > 0) tables_.update(optimizers_, state_.data());
-    launch(FinishStep{state_.data(), scaled()}, 1);
+    launch(FinishStep{state_.data(), scaled(), loss_.data()}, 1);
   }
 
   /// What is asked for of the last pass. Waits for it.
@@ -367,8 +370,7 @@ class Net final : public Model {
   void move_state(const std::vector<NamedTensor>& all, Copy direction) {
     for (const NamedTensor& tensor : all) {
       if (tensor.name == "loss_scale") {
-        const Place pair{"", 0, 1, 2, 2};
-        move(tensor.data, &state_.data()->loss_scale, pair, direction);
+        move(tensor.data, &state_.data()->loss_scale, {"", 0, 1, tensor.size(), tensor.size()}, direction);
         continue;
       }
       const size_t dot = tensor.name.rfind('.');
@@ -422,6 +424,9 @@ class Net final : public Model {
 };
 
 std::unique_ptr<Model> make(NetSpec spec, const ModelOptions& options, const MakeTwin& twin) {
+  const Stream first;  // the device is ready
+  // Before anything is made: the host's twin of tables that do not fit would take minutes.
+  require_memory(Tables<float>::bytes(spec.tables, spec.width, table_optimizers(spec, options), options.train), "embedding tables and their optimizer state");
   ModelOptions on_host = options;
   on_host.device = Device::kCpu;
   std::unique_ptr<Model> host = twin(on_host);

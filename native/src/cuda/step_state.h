@@ -13,6 +13,7 @@ struct StepState {
   float gradient_scale;
   float loss_scale;      // fp16's dynamic scale (train/loss_scale.h), else 1
   float sound_steps;     // since it changed
+  float left_out;        // steps whose gradients were not finite
   uint64_t updates;      // optimizer steps taken
   int32_t not_finite;    // a gradient of this step was not
 };
@@ -59,14 +60,17 @@ struct FinishStep {
   static constexpr int kPhases = 1;
   StepState* state;
   bool scaled;
+  double* loss;  // no number where the gradients are not finite and a smaller scale no longer helps
   SLUICE_DEVICE uint32_t scratch() const { return 0; }
   template <int phase>
   SLUICE_DEVICE void run(uint64_t, Lane lane) const {
     if (lane.index != 0) return;
     if (scaled) {
       if (state->not_finite != 0) {
+        if (state->loss_scale <= 1.0F) *loss = nan("");
         state->loss_scale *= 0.5F;
         state->sound_steps = 0.0F;
+        state->left_out += 1.0F;
       } else if (++state->sound_steps >= 2000.0F) {
         state->loss_scale *= 2.0F;
         state->sound_steps = 0.0F;

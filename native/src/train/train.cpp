@@ -250,6 +250,7 @@ class Training {
       result_.validation_loss = state_.best_loss;
       const auto parameters = model_->parameters();
       for (size_t i = 0; i < parameters.size(); ++i) std::copy_n(best_[i].data(), best_[i].size(), parameters[i].data);
+      model_->parameters_changed();
     }
     save_safetensors(plan_.output, model_->parameters(), plan_.metadata);
     if (!plan_.checkpoints.path.empty()) std::remove(plan_.checkpoints.path.c_str());

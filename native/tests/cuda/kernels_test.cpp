@@ -149,7 +149,7 @@ TEST_F(Kernels, RowsOfAnyNumberOfGradientsGetTheirExactSum) {
   const auto optimizers = to_device(std::vector<Optimizer>{sluice::testing::optimizer(OptimizerKind::kSgd, 1.0F)});
   const Array<AdamTerms> terms(1, "test");
   const auto optimizer_of = to_device(std::vector<uint32_t>(kTables, 0));
-  const auto state = to_device(std::vector<StepState>{{1.0F, 1.0F, 1.0F, 0.0F, 0, 0}});
+  const auto state = to_device(std::vector<StepState>{{1.0F, 1.0F, 1.0F, 0.0F, 0.0F, 0, 0}});
   const uint32_t chunks = (n + kChunk - 1) / kChunk;
   Array<float> partial(size_t{2} * chunks * kStride, "test");
   Array<double> squares(n + chunks, "test");

@@ -1,5 +1,6 @@
 // The GPU's DLRM and MLP beside those of the CPU.
 #include "base/error.h"
+#include "cuda/cuda.h"
 #include "gpu_fixture.h"
 
 namespace sluice {
@@ -220,6 +221,20 @@ TEST_F(Net, WhatDoesNotFitIsRefused) {
   EXPECT_EQ(code_of([&] { model->step(batch.view()); }), code::kShape);
   const DlrmSpec crowded{0, std::vector<uint64_t>(1000, 2), 128, {}, {1}};
   EXPECT_EQ(code_of([&] { on_gpu(crowded, options_of(c)); }), code::kShape);
+}
+
+TEST_F(Net, TablesBeyondTheDevicesMemoryAreRefusedAndTheNextModelTrains) {
+  if (cuda_devices().empty()) GTEST_SKIP() << "memory is that of the host";
+  const Case c = cases()[0];
+  const DlrmSpec huge{0, std::vector<uint64_t>(26, 0x7fffffff), 128, {}, {1}};
+  try {
+    on_gpu(huge, options_of(c));
+    FAIL() << "made a model";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.code(), code::kMemory);
+    EXPECT_NE(std::string(error.what()).find("asked for, "), std::string::npos) << error.what();
+  }
+  losses_of(*on_gpu(c.spec, options_of(c)), batches_of(c), 3);
 }
 
 }  // namespace

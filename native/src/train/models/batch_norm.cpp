@@ -192,7 +192,7 @@ class BatchNormFunction : public torch::autograd::Function<BatchNormFunction> {
 
 /// LibTorch's own operators, for what our kernels have no code for.
 at::Tensor by_operators(const at::Tensor& x, const BatchNorm& norm, const at::Tensor& residual, bool relu, bool training) {
-  at::Tensor y = at::batch_norm(x, norm.weight, norm.bias, norm.mean, norm.variance, training, kMomentum, kEps, false);
+  at::Tensor y = at::batch_norm(x, norm.weight, norm.bias, norm.mean, norm.variance, training, kMomentum, kEps, !x.is_cpu());
   if (residual.defined()) y = y + residual;
   return relu ? at::relu(y) : y;
 }

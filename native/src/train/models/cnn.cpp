@@ -21,7 +21,7 @@ constexpr int kBlocks = 4;
 
 class Cnn final : public TorchModel {
  public:
-  Cnn(const CnnSpec& spec, const ModelOptions& options) : TorchModel("cnn", options, spec.outputs), spec_(spec), initial_(options) {
+  Cnn(const CnnSpec& spec, const ModelOptions& options) : TorchModel("cnn", options, spec.outputs, {0, 0, size_t{spec.image.height} * spec.image.width * spec.image.channels, 0}), spec_(spec), initial_(options) {
     int64_t in = spec.image.channels;
     double pixels = static_cast<double>(spec.image.height) * spec.image.width;
     for (int i = 0; i < kBlocks; ++i) {

@@ -49,7 +49,7 @@ struct Block {
 class ResNet final : public TorchModel {
  public:
   ResNet(const ResNetSpec& spec, const ModelOptions& options)
-      : TorchModel("resnet", options, spec.outputs), spec_(spec), initial_(options), height_(spec.image.height), width_(spec.image.width) {
+      : TorchModel("resnet", options, spec.outputs, {0, 0, size_t{spec.image.height} * spec.image.width * spec.image.channels, 0}), spec_(spec), initial_(options), height_(spec.image.height), width_(spec.image.width) {
     const Plan plan = plan_of(spec.depth);
     int64_t channels = 64;
     const int64_t side = spec.small_stem ? 3 : 7;

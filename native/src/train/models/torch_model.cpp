@@ -46,28 +46,60 @@ at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().to(at::kCP
 
 }  // namespace
 
-TorchModel::TorchModel(std::string name, const ModelOptions& options, uint32_t outputs)
-    : name_(std::move(name)), options_(options), device_(at::kCPU), outputs_(outputs), loss_scale_(options.train && options.precision == Precision::kFp16) {}
+TorchModel::TorchModel(std::string name, const ModelOptions& options, uint32_t outputs, const BatchWidths& widths)
+    : name_(std::move(name)), options_(options), gpu_(options.device == Device::kCuda ? make_torch_training(options, outputs, widths) : nullptr),
+      device_(gpu_ ? gpu_->device() : at::Device(at::kCPU)), outputs_(outputs), loss_scale_(options.train && options.precision == Precision::kFp16) {}
 
 at::Tensor TorchModel::take(const std::string& name, at::Tensor tensor, bool trained) {
   if (!tensor.is_contiguous()) tensor.set_data(tensor.contiguous());
   parameters_.push_back({name, tensor.sizes().vec(), tensor.mutable_data_ptr<float>()});
   const bool learns = trained && options_.train;
   if (tensor.is_leaf()) tensor.set_requires_grad(learns);
-  if (learns) {
-    trained_.push_back({tensor, DenseOptimizer(optimizer_of(options_, name, options_.dense_optimizer), static_cast<size_t>(tensor.numel()), "optimizer state"), name});
-  }
+  const Optimizer& optimizer = optimizer_of(options_, name, options_.dense_optimizer);
+  if (learns) trained_.push_back({tensor, DenseOptimizer(optimizer, static_cast<size_t>(tensor.numel()), "optimizer state"), name});
+  if (gpu_) gpu_->add(name, tensor, learns ? &optimizer : nullptr);
   return tensor;
 }
 
 at::Tensor TorchModel::images(const Batch& batch, const ImageShape& shape) const {
   const auto rows = static_cast<int64_t>(batch.rows);
-  return at::from_blob(const_cast<float*>(batch.values), {rows, shape.height, shape.width, shape.channels}, at::kFloat).permute({0, 3, 1, 2});
+  return at::from_blob(const_cast<float*>(batch.values), {rows, shape.height, shape.width, shape.channels}, at::TensorOptions(at::kFloat).device(device_)).permute({0, 3, 1, 2});
 }
 
+/// Of dropout: it depends on the place in the training.
+uint64_t TorchModel::next_seed() { return splitmix64(splitmix64(options_.seed ^ splitmix64(updates_)) + passes_++); }
+
+TorchTraining::Pass TorchModel::pass() {
+  return [this](const Batch& batch) { return run_cast(batch, true).logits; };
+}
+
+double TorchModel::step(const Batch& batch, float lr_factor, const Scores& record) {
+  if (!gpu_) return Model::step(batch, lr_factor, record);
+  if (record.embeddings != nullptr) score(batch, {nullptr, nullptr, nullptr, record.embeddings});
+  const double loss = gpu_->step(batch, lr_factor, next_seed(), pass());
+  tell_last(batch, record);
+  ++updates_;
+  passes_ = 0;
+  return loss;
+}
+
+/// What a pass on the GPU left behind: the logits. Waits for it where something is asked for.
+void TorchModel::tell_last(const Batch& batch, const Scores& record) {
+  if (record.losses == nullptr && record.logits == nullptr && record.logit_gradients == nullptr) return;
+  tell({gpu_->last_logits(), {}}, batch, record);
+}
+
+std::vector<double> TorchModel::late_losses() { return gpu_ ? gpu_->late_losses() : std::vector<double>{}; }
+
 double TorchModel::accumulate(const Batch& batch, float share, const Scores& record) {
+  if (gpu_) {
+    if (record.embeddings != nullptr) score(batch, {nullptr, nullptr, nullptr, record.embeddings});
+    const double loss = gpu_->accumulate(batch, share, next_seed(), pass());
+    tell_last(batch, record);
+    return loss;
+  }
   const c10::AutoGradMode gradients(true);
-  at::manual_seed(splitmix64(splitmix64(options_.seed ^ splitmix64(updates_)) + passes_++));  // of dropout
+  at::manual_seed(next_seed());
   norm_.reset();
   const Output output = run_cast(batch, true);
   const at::Tensor values = on_host(output.logits);
@@ -95,9 +127,18 @@ double TorchModel::scaled_norm() {
   return *norm_;
 }
 
-double TorchModel::gradient_norm() { return scaled_norm() / loss_scale_.scale(); }
+double TorchModel::gradient_norm() {
+  if (gpu_) return gpu_->gradient_norm();
+  return scaled_norm() / loss_scale_.scale();
+}
 
 void TorchModel::update(float lr_factor, float gradient_scale) {
+  if (gpu_) {
+    gpu_->update(lr_factor, gradient_scale);
+    ++updates_;
+    passes_ = 0;
+    return;
+  }
   const float unscale = gradient_scale / loss_scale_.scale();
   const bool sound = loss_scale_.update(!loss_scale_.active() || std::isfinite(scaled_norm()));
   for (Trained& trained : trained_) {
@@ -124,17 +165,36 @@ void TorchModel::tell(const Output& output, const Batch& batch, const Scores& sc
   std::copy_n(values.const_data_ptr<float>(), values.numel(), scores.embeddings);
 }
 
-std::vector<NamedTensor> TorchModel::optimizer_state() {
+std::vector<NamedTensor> TorchModel::parameters() {
+  if (gpu_) gpu_->move_parameters(TorchTraining::Direction::kToHost);
+  return parameters_;
+}
+
+std::vector<NamedTensor> TorchModel::host_state() {
   std::vector<NamedTensor> all;
   for (Trained& trained : trained_) trained.optimizer.append_state(trained.name, all);
   loss_scale_.append_state(all);
   return all;
 }
 
+std::vector<NamedTensor> TorchModel::optimizer_state() {
+  std::vector<NamedTensor> all = host_state();
+  if (gpu_) gpu_->move_state(all, TorchTraining::Direction::kToHost);
+  return all;
+}
+
+void TorchModel::parameters_changed() {
+  if (!gpu_) return;
+  gpu_->move_parameters(TorchTraining::Direction::kToDevice);
+  gpu_->move_state(host_state(), TorchTraining::Direction::kToDevice);
+}
+
 void TorchModel::set_updates(uint64_t updates) {
   updates_ = updates;
   passes_ = 0;
-  for (Trained& trained : trained_) trained.optimizer.set_steps(updates - std::min(updates, loss_scale_.left_out()));
+  const uint64_t taken = updates - std::min(updates, loss_scale_.left_out());
+  for (Trained& trained : trained_) trained.optimizer.set_steps(taken);
+  if (gpu_) gpu_->set_updates(taken);
 }
 
 TorchModel::Output TorchModel::run_cast(const Batch& batch, bool training) {
@@ -147,8 +207,18 @@ TorchModel::Output TorchModel::run_cast(const Batch& batch, bool training) {
 
 TorchModel::Output TorchModel::evaluated(const Batch& batch) {
   const at::NoGradGuard no_gradients;
-  const Output output = run_cast(batch, false);
-  return {on_host(output.logits), output.embeddings};
+  Output output;
+  const auto work = [&](const Batch& there) {
+    output = run_cast(there, false);
+    output.logits = on_host(output.logits);
+    if (gpu_ && output.embeddings.defined()) output.embeddings = on_host(output.embeddings);
+  };
+  if (gpu_) {
+    gpu_->evaluate(batch, work);
+  } else {
+    work(batch);
+  }
+  return output;
 }
 
 void TorchModel::check_logits(const at::Tensor& logits, size_t rows) const {

@@ -4,11 +4,13 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/buffer.h"
+#include "cuda/torch_training.h"
 #include "train/loss_scale.h"
 #include "train/model.h"
 #include "train/optimizer.h"
@@ -17,6 +19,7 @@ namespace sluice {
 
 class TorchModel : public Model {
  public:
+  double step(const Batch& batch, float lr_factor, const Scores& record) override;
   double accumulate(const Batch& batch, float share, const Scores& record) override;
   double gradient_norm() override;
   void update(float lr_factor, float gradient_scale) override;
@@ -26,9 +29,13 @@ class TorchModel : public Model {
   uint32_t outputs() const override { return outputs_; }
   uint32_t embedding_width() const override { return embedding_width_; }
   double flops_per_row() const override { return flops_; }
-  std::vector<NamedTensor> parameters() override { return parameters_; }
+  std::vector<NamedTensor> parameters() override;
   std::vector<NamedTensor> optimizer_state() override;
   void set_updates(uint64_t updates) override;
+  void parameters_changed() override;
+  uint32_t loss_delay() const override { return gpu_ ? gpu_->loss_delay() : 0; }
+  std::vector<double> late_losses() override;
+  BatchMemory* batch_memory() override { return gpu_ ? gpu_->batch_memory() : nullptr; }
 
  protected:
   /// embeddings [rows, any] may be undefined.
@@ -37,8 +44,8 @@ class TorchModel : public Model {
     at::Tensor embeddings;
   };
 
-  /// `name` begins the messages about the model.
-  TorchModel(std::string name, const ModelOptions& options, uint32_t outputs);
+  /// `name` begins the messages about the model; widths: of what it takes of a batch, which a GPU needs to know.
+  TorchModel(std::string name, const ModelOptions& options, uint32_t outputs, const BatchWidths& widths = {});
 
   /// Logits [rows, outputs] ([rows] for one output) of the batch. training: the pass that gradients are taken of.
   virtual Output run(const Batch& batch, bool training) = 0;
@@ -61,6 +68,10 @@ class TorchModel : public Model {
     std::string name;
   };
 
+  uint64_t next_seed();
+  std::vector<NamedTensor> host_state();
+  TorchTraining::Pass pass();
+  void tell_last(const Batch& batch, const Scores& record);
   Output run_cast(const Batch& batch, bool training);
   Output evaluated(const Batch& batch);
   void tell(const Output& output, const Batch& batch, const Scores& scores);
@@ -71,6 +82,7 @@ class TorchModel : public Model {
 
   std::string name_;
   ModelOptions options_;
+  std::unique_ptr<TorchTraining> gpu_;  // null: on the CPU
   at::Device device_;
   uint32_t outputs_;
   uint32_t embedding_width_ = 0;

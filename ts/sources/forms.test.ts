@@ -175,6 +175,11 @@ test('samples without a time get one, across files and after a stop', async () =
   await run(['a.csv', 'b.csv']);
   assert.equal(store.timestamps, [1000, 1010, 1020]);
   assert.equal(store.columns, [[1, 2, 3]]);
+  spec.time = { start: 0, step: 200_000_000_000_000 };
+  await failure('E_SOURCE', ['b.csv', 'year 9999'], async () => {
+    const source = await openSource({ ...spec, id: 'd', source: { format: 'csv', path: ['a.csv', 'b.csv'] } }, folder);
+    return await ingest({ store: new MemoryStore(), source, spec });
+  });
 });
 
 test('the schema and the definition of every form', () => {

@@ -112,7 +112,7 @@ function inChannels(picture: Sharp, channels: 1 | 3 | 4): Sharp {
 }
 
 /**
- * Runs work(0) … work(count - 1), as many at a time as keep all cores busy. After an error no further one begins; of
+ * Runs work(0) … work(count - 1), as many at a time as keep all cores busy: a picture waits for its file now and then. After an error no further one begins; of
  * several errors that of the first row is thrown.
  */
 async function inParallel(count: number, work: (i: number) => Promise<void>): Promise<void> {
@@ -126,7 +126,7 @@ async function inParallel(count: number, work: (i: number) => Promise<void>): Pr
       });
     }
   };
-  await Promise.all(Array.from({ length: Math.min(count, 2 * availableParallelism()) }, worker));
+  await Promise.all(Array.from({ length: Math.min(count, 4 * availableParallelism()) }, worker));
   if (failure !== undefined) throw (failure as { error: unknown }).error;
 }
 

@@ -25,7 +25,7 @@ export type PartOrder = { rows: number; sorted: boolean; firstMs: number | null;
  * source's parts before this one. `check` is called after each batch; what it throws ends the pass.
  */
 export async function orderOf(part: SourcePart, spec: DatasetSpec, rowsBefore: number, check: () => void): Promise<PartOrder> {
-  if ('step' in spec.time) return madeOrder(await countRows(part, spec, check), spec.time, rowsBefore);
+  if ('step' in spec.time) return madeOrder(part, await countRows(part, spec, check), spec.time, rowsBefore);
   let rows = 0;
   let sorted = true;
   let [first, last, previous] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -52,11 +52,18 @@ async function countRows(part: SourcePart, spec: DatasetSpec, check: () => void)
   return rows;
 }
 
-function madeOrder(rows: number, { start, step }: { start: number; step: number }, rowsBefore: number): PartOrder {
+/** The end of the year 9999, as for times that a source has. */
+const endMs = 253_402_300_800_000;
+
+function madeOrder(part: SourcePart, rows: number, { start, step }: { start: number; step: number }, rowsBefore: number): PartOrder {
+  if (rows === 0) return { rows, sorted: true, firstMs: null, lastMs: null };
   const firstMs = start + rowsBefore * step;
-  return rows === 0
-    ? { rows, sorted: true, firstMs: null, lastMs: null }
-    : { rows, sorted: true, firstMs, lastMs: firstMs + (rows - 1) * step };
+  const lastMs = firstMs + (rows - 1) * step;
+  if (lastMs < endMs) return { rows, sorted: true, firstMs, lastMs };
+  const hint = 'choose a shorter dataset.time.step';
+  throw new SluiceError('E_SOURCE', `${part.name}: the time of its last sample (of ${rowsBefore + rows}) would lie beyond the year 9999`, {
+    hint,
+  });
 }
 
 /** The part's rows, encoded, by (time, row), from `startRow` of that order on. */

@@ -107,6 +107,7 @@ TrainPlan read_plan(const Arg& arg) {
   plan.loader_threads = loader.field("threads").integer32(0, kMaxThreads);
   plan.loader_memory = loader.field("memory").integer(1, kMaxSafeInteger);
   plan.parent = arg.field("parent").text(0, kMaxPathBytes);
+  plan.weights = arg.field("weights").text(0, kMaxPathBytes);
   plan.output = arg.field("output").path_text();
   plan.metadata = arg.field("metadata").dictionary(kMaxMetadata, kMaxMetadataKeyBytes, kMaxMetadataValueBytes);
   return plan;
@@ -130,6 +131,9 @@ Deliver deliver_result(const TrainResult& result) {
     object.Set("samples", static_cast<double>(result.samples));
     object.Set("loss", result.loss);
     object.Set("validationLoss", optional_value(env, result.validation_loss));
+    const Napi::Array untouched = Napi::Array::New(env, result.untouched.size());
+    for (uint32_t i = 0; i < result.untouched.size(); ++i) untouched.Set(i, result.untouched[i]);
+    object.Set("untouched", untouched);
     object.Set("resumedAt", static_cast<double>(result.resumed_at));
     object.Set("startSeconds", result.start_seconds);
     object.Set("seconds", result.seconds);

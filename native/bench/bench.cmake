@@ -6,7 +6,8 @@ add_executable(train_bench
   bench/train/dlrm_data.cpp
   bench/train/limits.cpp
   bench/train/loader.cpp
-  bench/train/main.cpp)
+  bench/train/main.cpp
+  bench/train/resnet.cpp)
 target_link_libraries(train_bench PRIVATE sluice_train sluice_torch sluice_warnings)
 
 add_executable(gpu_bench

@@ -41,6 +41,9 @@ export function nextWindow(evaluation: WindowMetrics[]): string {
   return `next window: ${shown('AUC', next.auc)}${shown('accuracy', next.accuracy)}${shown('RMSE', next.rmse)}loss ${next.loss.toFixed(4)}`;
 }
 
+/** What a checkpoint of another program left to random weights. */
+const untouchedText = (names: string[] = []) => (names.length === 0 ? '' : `; not in model.weights, so from random weights: ${names.join(', ')}`);
+
 /** The line that tells an event, or null when it is not worth one. Recorded steps of an earlier run are not told again. */
 export function describe(event: RunEvent): string | null {
   switch (event.type) {
@@ -58,7 +61,7 @@ export function describe(event: RunEvent): string | null {
       const rate = formatCount(Math.round(t.samplesPerSecond));
       return event.recorded
         ? null
-        : `  trained on ${formatCount(t.trainsetSize)} samples in ${t.seconds.toFixed(1)} s (${rate} samples/s), loss ${t.loss.toFixed(4)}`;
+        : `  trained on ${formatCount(t.trainsetSize)} samples in ${t.seconds.toFixed(1)} s (${rate} samples/s), loss ${t.loss.toFixed(4)}${untouchedText(t.untouched)}`;
     }
     case 'evaluated':
       return event.recorded

@@ -69,6 +69,7 @@ model:
   bottom: [32]                  # hidden layers for dense features; a last one as wide as an embedding is added
   top: [64, 32]                 # hidden layers after the interaction; the output layer is added
   # { id: mlp, hidden: [64, 32] } takes dense features only
+  # { id: resnet, depth: 18, stem: cifar } and { id: cnn } take features.image; { id: distilbert } and { id: bert } take features.tokens
   # { id: torchscript, file: ./model.pt, seconds: 60 } is any PyTorch model, exported with torch.jit.script(model).save("model.pt")
 
 training:

@@ -27,6 +27,8 @@ export type ModelDefinition<C = unknown> = {
   config: z.ZodType<C>;
   /** Files that the config names, relative to the pipeline file: their contents count in the pipeline's hash. */
   files?(config: C): string[];
+  /** A checkpoint of another program, relative to the pipeline file, that a training starts from which has no model before it. */
+  weights?(config: C): string | undefined;
   /** The architecture of the core that is trained; its inputs and output must be those asked for. */
   build(config: C, inputs: ModelInputs): Model;
 };

@@ -127,6 +127,7 @@ export async function makeTrainPlan(folder: string, dataset: Dataset, changes: P
     shuffleBlock: 65_536,
     loader: { threads: 0, memory: 2 ** 30 },
     parent: '',
+    weights: '',
     output: path.join(folder, 'model.safetensors'),
     metadata: { made: 'by a test' },
     ...changes,

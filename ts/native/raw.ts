@@ -134,7 +134,8 @@ export type RawTrainPlan = {
   shuffle: 'global' | 'block' | 'none';
   shuffleBlock: number;
   loader: { threads: number; memory: number }; // threads 0 = by the features; bytes
-  parent: string; // '' = random initial weights
+  parent: string; // '' = initial weights
+  weights: string; // a checkpoint of another program to start from where there is no parent; '' = random weights
   output: string;
   metadata: Record<string, string>;
 };
@@ -144,6 +145,7 @@ export type RawTrainResult = {
   samples: number;
   loss: number;
   validationLoss: number | null; // with early stop only
+  untouched: string[]; // parameters that `weights` did not fill
   resumedAt: number; // steps that a checkpoint spared
   startSeconds: number; // call to first batch
   seconds: number; // first step to last step

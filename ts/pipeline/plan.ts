@@ -1,4 +1,5 @@
 // From the pipeline file's sections to the flat plans that cross the border.
+import { resolve } from 'node:path';
 import type { LoadedPipeline } from '../config/parse.js';
 import type { OptimizerConfig, PipelineConfig, ScheduleConfig } from '../config/schema.js';
 import { type ImageConfig, normalizations, type TensorConfig } from '../config/schema-features.js';
@@ -43,6 +44,7 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
     inTraining: training.inTraining ?? { keep: 1, score: 'uniform', choice: 'sampled' },
     shuffle: training.shuffle,
     shuffleBlock: training.shuffleBlock,
+    weights: weightsOf(pipeline),
     loader: { threads: training.loader.threads ?? 0, memory: training.loader.memory * 2 ** 20 },
   };
 }
@@ -93,6 +95,11 @@ function inputsOf(features: Features, schema: Schema, parse: PipelineConfig['fea
     values: tensor === null ? (parse?.values ?? []) : values,
     ids: tokens === null ? (parse?.ids ?? 0) : ids,
   };
+}
+
+function weightsOf({ model, dir }: LoadedPipeline): string {
+  const file = model.policy.weights?.(model.config);
+  return file === undefined ? '' : resolve(dir, file);
 }
 
 /** The architecture of the model's definition, which may be the user's: E_MODULE when it fails. The core checks what it gives. */

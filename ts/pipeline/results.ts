@@ -34,6 +34,8 @@ export type TrainingRecord = {
   loss: number;
   /** On the held-out samples, of the model that was kept; null without early stop. */
   validationLoss: number | null;
+  /** Parameters that kept random weights because model.weights lacks them; only in trainings that began from it. */
+  untouched: string[];
   /** Steps that a checkpoint of a cut-off training spared. */
   resumedAt: number;
   /** Call to first batch. */

@@ -62,6 +62,7 @@ function triggerOf(id: number, at: EvalWindow, windows: EvalWindow[], evaluate: 
       samples,
       loss: 0.5 - 0.001 * id,
       validationLoss: null,
+      untouched: [],
       resumedAt: 0,
       startSeconds: 0.01,
       finishSeconds: 0.02,

@@ -19,6 +19,7 @@ const std::map<std::string, std::function<std::unique_ptr<Part>(const Arguments&
     {"dlrm", make_dlrm_part},
     {"limits", make_limits_part},
     {"loader", make_loader_part},
+    {"resnet", make_resnet_part},
 };
 
 void say(const std::string& line) {

@@ -54,6 +54,8 @@ using Arguments = std::vector<std::string>;
 std::unique_ptr<Part> make_dlrm_part(const Arguments& arguments);
 /// <cifar|imagenet> <loader threads> <folder>
 std::unique_ptr<Part> make_loader_part(const Arguments& arguments);
+/// <fp32|bf16> <folder>
+std::unique_ptr<Part> make_resnet_part(const Arguments& arguments);
 /// no arguments
 std::unique_ptr<Part> make_limits_part(const Arguments& arguments);
 

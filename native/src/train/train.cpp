@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "modelstore/safetensors.h"
+#include "modelstore/weights.h"
 #include "train/checkpoint.h"
 #include "train/compute.h"
 #include "train/criterion.h"
@@ -42,7 +43,7 @@ void check_plan(const TrainPlan& plan) {
 
 /// Tells two trainings apart that may meet at one checkpoint path.
 std::string identity(const TrainPlan& plan, uint64_t samples) {
-  std::string text = plan.parent;
+  std::string text = plan.parent + "|" + plan.weights;
   for (const auto& [key, value] : plan.metadata) text += "|" + key + "=" + value;
   for (const uint64_t number : {uint64_t{plan.batch_size}, uint64_t{plan.epochs}, plan.max_steps, uint64_t{plan.accumulate}, plan.options.seed, samples}) {
     text += "|" + std::to_string(number);
@@ -77,6 +78,9 @@ class Training {
         identity_(identity(plan, set.size())) {
     if (!plan.parent.empty()) {
       load_safetensors(plan.parent, model_->parameters());
+      model_->parameters_changed();
+    } else if (!plan.weights.empty()) {
+      result_.untouched = load_weights(plan.weights, model_->parameters());
       model_->parameters_changed();
     }
   }

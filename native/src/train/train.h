@@ -49,7 +49,8 @@ struct TrainPlan {
   uint32_t shuffle_block = 65'536;
   uint32_t loader_threads = 0;                     // LoaderOptions::threads
   uint64_t loader_memory = LoaderOptions().memory; // LoaderOptions::memory
-  std::string parent;  // model file to start from; empty: random initial weights from options.seed
+  std::string parent;  // model file to start from; empty: initial weights, from options.seed or
+  std::string weights; // a checkpoint of another program (modelstore/weights.h); empty: none
   std::string output;  // model file to write
   std::vector<std::pair<std::string, std::string>> metadata;  // goes into the model file
 };
@@ -66,6 +67,7 @@ struct TrainResult {
   uint64_t samples = 0;          // read; with an in-training selection more than were trained on
   double loss = 0.0;             // mean over the last epoch
   std::optional<double> validation_loss;  // of the model that was written; with early stopping only
+  std::vector<std::string> untouched;     // parameters that plan.weights did not fill
   uint64_t resumed_at = 0;       // steps that a checkpoint spared
   double start_seconds = 0.0;    // call to first batch
   double seconds = 0.0;          // first step to last step

@@ -52,7 +52,7 @@ for (let i = 0; i < samples; i++) {
     const code = Math.floor(CARDINALITIES[t] * unit(i, 2000 + t) ** 3); // few are popular
     categorical[t][i] = code;
     const taste = 2 * Math.PI * unit(code, 3000 + t);
-    logit += (t % 3 === 0 ? 0.9 : 0.35) * Math.cos(t % 3 === 0 ? taste + (2 * Math.PI * day) / 30 : taste);
+    logit += (t % 3 === 0 ? 0.9 : 0.35) * Math.cos(t % 3 === 0 ? taste + (2 * Math.PI * day) / 60 : taste);
   }
   label[i] = unit(i, 1) < 1 / (1 + Math.exp(-logit)) ? 1 : 0;
 }

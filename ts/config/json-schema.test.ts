@@ -75,7 +75,7 @@ const bad: Record<string, string> = {
   'a fraction as seed': changed('seed: 7', 'seed: 0.5'),
   'an unknown section': `${smallPipeline}more: 1\n`,
   'no model': changed('model: { id: dlrm }\n', ''),
-  'an unknown model': changed('dlrm', 'resnet'),
+  'an unknown model': changed('dlrm', 'perceptron'),
   'an unknown format': changed('csv', 'xml'),
   'no files': changed('path: numbers.csv', 'path: []'),
   'no path': changed('path: numbers.csv', 'path: ""'),

@@ -1,5 +1,4 @@
 // Compiled once per instruction set, each time with another SLUICE_KERNELS namespace and -m flags (native/train.cmake).
-// Plain loops over channels, which the compiler turns into vector instructions.
 #include <algorithm>
 #include <cstring>
 
@@ -16,13 +15,74 @@ inline float get(Bf16 x) {
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
-inline void put(float* out, float x) { *out = x; }
+
+/// A vector of channels, or one channel where fewer are left: what the loops below compute with. GCC's own vectorizer leaves the
+/// rounding and masking of bf16 scalar.
+struct Vector {
+  static constexpr size_t kWidth = SLUICE_VECTOR_BYTES / 4;
+  typedef float Float __attribute__((vector_size(SLUICE_VECTOR_BYTES)));
+  typedef uint32_t Bits __attribute__((vector_size(SLUICE_VECTOR_BYTES)));
+  typedef int32_t Signed __attribute__((vector_size(SLUICE_VECTOR_BYTES)));
+  typedef uint16_t Half __attribute__((vector_size(SLUICE_VECTOR_BYTES / 2)));
+  static Bits widen(Half half) { return __builtin_convertvector(half, Bits); }
+  static Half narrow(Bits bits) { return __builtin_convertvector(bits, Half); }
+};
+struct Scalar {
+  static constexpr size_t kWidth = 1;
+  using Float = float;
+  using Bits = uint32_t;
+  using Signed = int32_t;
+  using Half = uint16_t;
+  static Bits widen(Half half) { return half; }
+  static Half narrow(Bits bits) { return static_cast<Half>(bits); }
+};
+
+template <typename To, typename From>
+inline To bits_of(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  std::memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+template <typename L>
+inline typename L::Float load(const float* from) {
+  typename L::Float value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+template <typename L>
+inline typename L::Float load(const Bf16* from) {
+  typename L::Half half;
+  std::memcpy(&half, from, sizeof half);
+  return bits_of<typename L::Float>(L::widen(half) << 16);
+}
+
+template <typename L>
+inline void store(float* to, typename L::Float value) { std::memcpy(to, &value, sizeof value); }
 /// To the nearest, ties to even; NaN stays NaN.
-inline void put(Bf16* out, float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  const uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-  out->bits = static_cast<uint16_t>(x == x ? rounded : 0x7fc0U);
+template <typename L>
+inline void store(Bf16* to, typename L::Float value) {
+  const auto bits = bits_of<typename L::Bits>(value);
+  const typename L::Bits rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+  const typename L::Half half = L::narrow((bits & 0x7fffffffU) > 0x7f800000U ? (bits - bits) + 0x7fc0U : rounded);
+  std::memcpy(to, &half, sizeof half);
+}
+
+/// g where y is positive, else 0.
+template <typename L>
+inline typename L::Float where_positive(typename L::Float y, typename L::Float g) {
+  const auto sign = bits_of<typename L::Signed>(y);
+  const auto bits = bits_of<typename L::Signed>(g);
+  return bits_of<typename L::Float>(sign > 0 ? bits : bits - bits);
+}
+
+/// Calls body(lanes, channel) for all channels, a vector of them at a time as long as there is one.
+template <typename Body>
+inline void over_channels(size_t channels, const Body& body) {
+  size_t c = 0;
+  for (; c + Vector::kWidth <= channels; c += Vector::kWidth) body(Vector{}, c);
+  for (; c < channels; ++c) body(Scalar{}, c);
 }
 
 template <typename T>
@@ -56,17 +116,17 @@ void moments(const T* x, size_t rows, size_t channels, float* __restrict mean, f
 }
 
 template <bool Residual, bool Relu, typename T>
-void apply_t(T* y, const T* x, const T* residual, const float* __restrict scale, const float* __restrict shift, size_t rows, size_t channels) {
+void apply_t(T* y, const T* x, const T* residual, const float* scale, const float* shift, size_t rows, size_t channels) {
   for (size_t r = 0; r < rows; ++r) {
-    T* __restrict out = y + r * channels;
-    const T* __restrict in = x + r * channels;
-    const T* __restrict more = Residual ? residual + r * channels : nullptr;
-    for (size_t c = 0; c < channels; ++c) {
-      float v = get(in[c]) * scale[c] + shift[c];
-      if (Residual) v += get(more[c]);
-      if (Relu) v = v < 0.0F ? 0.0F : v;  // NaN stays NaN
-      put(&out[c], v);
-    }
+    const size_t row = r * channels;
+    over_channels(channels, [&](auto lanes, size_t c) {
+      using L = decltype(lanes);
+      const typename L::Float zero = {};
+      auto v = load<L>(x + row + c) * load<L>(scale + c) + load<L>(shift + c);
+      if constexpr (Residual) v += load<L>(residual + row + c);
+      if constexpr (Relu) v = v < zero ? zero : v;  // NaN stays NaN
+      store<L>(y + row + c, v);
+    });
   }
 }
 
@@ -80,24 +140,35 @@ void apply(T* y, const T* x, const T* residual, const float* scale, const float*
   return apply_t<false, false>(y, x, residual, scale, shift, rows, channels);
 }
 
-template <bool Relu, bool Keep, typename T>
-void sums_t(const T* dy, const T* x, const T* y, const float* __restrict mean, size_t rows, size_t channels, float* __restrict sums, float* __restrict products,
-            T* masked) {
-  std::fill_n(sums, channels, 0.0F);
-  std::fill_n(products, channels, 0.0F);
+/// Sums of `Vectors` vectors of channels from `c` on, which stay in registers over all rows.
+template <bool Relu, bool Keep, typename L, size_t Vectors, typename T>
+void sums_of(const T* dy, const T* x, const T* y, const float* mean, size_t rows, size_t channels, size_t c, float* sums, float* products, T* masked) {
+  typename L::Float sum[Vectors] = {};
+  typename L::Float product[Vectors] = {};
+  typename L::Float center[Vectors];
+  for (size_t v = 0; v < Vectors; ++v) center[v] = load<L>(mean + c + v * L::kWidth);
   for (size_t r = 0; r < rows; ++r) {
-    const T* __restrict from = dy + r * channels;
-    const T* __restrict in = x + r * channels;
-    const T* __restrict out = Relu ? y + r * channels : nullptr;
-    T* __restrict kept = Keep ? masked + r * channels : nullptr;
-    for (size_t c = 0; c < channels; ++c) {
-      float g = get(from[c]);
-      if (Relu) g = get(out[c]) > 0.0F ? g : 0.0F;
-      if (Keep) put(&kept[c], g);
-      sums[c] += g;
-      products[c] += g * (get(in[c]) - mean[c]);
+    for (size_t v = 0; v < Vectors; ++v) {
+      const size_t at = r * channels + c + v * L::kWidth;
+      auto g = load<L>(dy + at);
+      if constexpr (Relu) g = where_positive<L>(load<L>(y + at), g);
+      if constexpr (Keep) store<L>(masked + at, g);
+      sum[v] += g;
+      product[v] += g * (load<L>(x + at) - center[v]);
     }
   }
+  for (size_t v = 0; v < Vectors; ++v) {
+    store<L>(sums + c + v * L::kWidth, sum[v]);
+    store<L>(products + c + v * L::kWidth, product[v]);
+  }
+}
+
+template <bool Relu, bool Keep, typename T>
+void sums_t(const T* dy, const T* x, const T* y, const float* mean, size_t rows, size_t channels, float* sums, float* products, T* masked) {
+  size_t c = 0;
+  for (; c + 4 * Vector::kWidth <= channels; c += 4 * Vector::kWidth) sums_of<Relu, Keep, Vector, 4>(dy, x, y, mean, rows, channels, c, sums, products, masked);
+  for (; c + Vector::kWidth <= channels; c += Vector::kWidth) sums_of<Relu, Keep, Vector, 1>(dy, x, y, mean, rows, channels, c, sums, products, masked);
+  for (; c < channels; ++c) sums_of<Relu, Keep, Scalar, 1>(dy, x, y, mean, rows, channels, c, sums, products, masked);
 }
 
 template <typename T>
@@ -111,18 +182,15 @@ void gradient_sums(const T* dy, const T* x, const T* y, const float* mean, bool 
 }
 
 template <bool Relu, typename T>
-void gradient_t(T* dx, const T* dy, const T* x, const T* y, const float* __restrict a, const float* __restrict b, const float* __restrict c, size_t rows,
-                size_t channels) {
+void gradient_t(T* dx, const T* dy, const T* x, const T* y, const float* a, const float* b, const float* c, size_t rows, size_t channels) {
   for (size_t r = 0; r < rows; ++r) {
-    T* __restrict to = dx + r * channels;
-    const T* __restrict from = dy + r * channels;
-    const T* __restrict in = x + r * channels;
-    const T* __restrict out = Relu ? y + r * channels : nullptr;
-    for (size_t i = 0; i < channels; ++i) {
-      float g = get(from[i]);
-      if (Relu) g = get(out[i]) > 0.0F ? g : 0.0F;
-      put(&to[i], a[i] * g + b[i] * get(in[i]) + c[i]);
-    }
+    const size_t row = r * channels;
+    over_channels(channels, [&](auto lanes, size_t i) {
+      using L = decltype(lanes);
+      auto g = load<L>(dy + row + i);
+      if constexpr (Relu) g = where_positive<L>(load<L>(y + row + i), g);
+      store<L>(dx + row + i, load<L>(a + i) * g + load<L>(b + i) * load<L>(x + row + i) + load<L>(c + i));
+    });
   }
 }
 

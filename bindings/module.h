@@ -7,6 +7,7 @@ namespace sluice::bindings {
 void define_storage(Napi::Object exports);
 void define_select(Napi::Object exports);
 void define_trainset(Napi::Object exports);
+void define_metadata(Napi::Object exports);
 void define_train(Napi::Object exports);
 void define_eval(Napi::Object exports);
 void define_parser(Napi::Object exports);

@@ -8,6 +8,7 @@ set(SLUICE_BINDING_SOURCES
   bindings/guard.cpp
   bindings/handles.cpp
   bindings/jobs.cpp
+  bindings/metadata.cpp
   bindings/modelstore.cpp
   bindings/module.cpp
   bindings/parser.cpp

@@ -21,6 +21,7 @@ add_library(sluice_data STATIC
   src/storage/dataset.cpp
   src/storage/index_writer.cpp
   src/storage/lmdb_env.cpp
+  src/storage/metadata.cpp
   src/storage/schema.cpp
   src/storage/segments.cpp
   src/storage/snapshot.cpp

@@ -9,6 +9,8 @@ add_library(sluice_train STATIC
   src/train/checkpoint.cpp
   src/train/compute.cpp
   src/train/criterion.cpp
+  src/train/diverged.cpp
+  src/train/early_stop.cpp
   src/train/encoder.cpp
   src/train/epoch_order.cpp
   src/train/features.cpp

@@ -9,6 +9,7 @@ export type { PipelineConfig } from './config/schema.js';
 export { type ErrorCode, errorCodes, SluiceError } from './errors.js';
 export { Dataset, Snapshot } from './native/dataset.js';
 export { evaluate, rocAuc } from './native/evaluator.js';
+export { Metadata } from './native/metadata.js';
 export * from './models/define.js';
 export { modelHeader } from './native/models.js';
 export { buildInfo, type CudaDevice, computeThreads, cudaDevices, setComputeThreads } from './native/threads.js';

@@ -26,6 +26,11 @@ int in_child(const Call& call) {
   return WIFSIGNALED(status) ? 100 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+inline void kill_and_wait(pid_t child) {
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+}
+
 /// While it lives, writes beyond `bytes` of a file fail as on a full disk (EFBIG instead of a signal).
 class FileSizeLimit {
  public:

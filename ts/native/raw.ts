@@ -164,6 +164,11 @@ export type RawEvalPlan = {
 /** accuracy: classes only; auc: two classes only, and only where both occur; rmse: regression only. */
 export type RawMetrics = { samples: number; loss: number; accuracy: number | null; auc: number | null; rmse: number | null };
 
+/** length > 1: vectors. A sample without a value has NaN, or 255 in a u8 column. */
+export type RawMetadataColumn = { name: string; type: 'f32' | 'u8'; length: number };
+/** keys * length values. */
+export type RawMetadataValues = { name: string; values: Float32Array | Uint8Array };
+
 export type RawSelection = { first: number; end: number } | { keys: BigUint64Array; weights: Float32Array | null };
 
 export type RawTensor = { name: string; dtype: string; shape: number[] };
@@ -217,6 +222,14 @@ export interface Addon {
   snapshot_lower_bound_time(snapshot: SnapshotHandle, t: number, first: number, end: number): number;
   /** Detaches every view: a read then throws a TypeError. Idempotent. */
   snapshot_close(snapshot: SnapshotHandle): void;
+
+  /** Adds the columns that are missing; makes the folder. */
+  metadata_define(folder: string, columns: RawMetadataColumn[]): Promise<void>;
+  metadata_columns(folder: string): Promise<RawMetadataColumn[]>;
+  /** The arrays are copied before it returns. */
+  metadata_update(folder: string, keys: BigUint64Array, columns: RawMetadataValues[]): Promise<void>;
+  metadata_read(folder: string, column: string, keys: BigUint64Array): Promise<Float32Array | Uint8Array>;
+  metadata_read_range(folder: string, column: string, first: number, end: number): Promise<Float32Array | Uint8Array>;
 
   select_uniform(first: number, end: number, count: number, seed: number): Promise<BigUint64Array>;
   select_freshness(

@@ -6,6 +6,8 @@ import type {
   RawEvalPlan,
   RawFeatures,
   RawInfo,
+  RawMetadataColumn,
+  RawMetadataValues,
   RawMetrics,
   RawModel,
   RawOptimizer,
@@ -23,6 +25,8 @@ export type Schema = RawSchema;
 export type DatasetInfo = RawInfo;
 export type Batch = RawBatch;
 export type Features = RawFeatures;
+export type MetadataColumn = RawMetadataColumn;
+export type MetadataValues = RawMetadataValues;
 export type Model = RawModel;
 export type Optimizer = RawOptimizer;
 export type TrainPlan = RawTrainPlan;

@@ -13,11 +13,10 @@ namespace sluice {
 
 namespace {
 
-/// Everything that is kept, as views: parameters, optimizer state, best parameters.
-std::vector<NamedTensor> tensors_of(Model& model, std::vector<std::vector<float>>& best) {
+/// Everything that is kept, as views: parameters, optimizer state, what else there is.
+std::vector<NamedTensor> tensors_of(Model& model, const std::vector<NamedTensor>& more) {
   std::vector<NamedTensor> all;
-  const std::vector<NamedTensor> parameters = model.parameters();
-  for (NamedTensor tensor : parameters) {
+  for (NamedTensor tensor : model.parameters()) {
     tensor.name = "model." + tensor.name;
     all.push_back(std::move(tensor));
   }
@@ -25,7 +24,7 @@ std::vector<NamedTensor> tensors_of(Model& model, std::vector<std::vector<float>
     tensor.name = "optimizer." + tensor.name;
     all.push_back(std::move(tensor));
   }
-  for (size_t i = 0; i < best.size(); ++i) all.push_back({"best." + parameters[i].name, parameters[i].shape, best[i].data()});
+  all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 
@@ -40,9 +39,15 @@ double real(const std::map<std::string, std::string>& all, const char* name) { r
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, const std::string& plan, Model& model, std::vector<std::vector<float>>& best, const LoopState& s) {
-  save_safetensors(path, tensors_of(model, best),
-                   {{"plan", plan},
+bool Checkpointer::due(uint64_t updates) const {
+  if (when_.path.empty()) return false;
+  const std::chrono::duration<double> since = std::chrono::steady_clock::now() - saved_;
+  return (when_.every_steps > 0 && updates % when_.every_steps == 0) || (when_.every_seconds > 0.0 && since.count() >= when_.every_seconds);
+}
+
+void Checkpointer::save(Model& model, const std::vector<NamedTensor>& more, const LoopState& s) {
+  save_safetensors(when_.path, tensors_of(model, more),
+                   {{"plan", plan_},
                     {"updates", std::to_string(s.updates)},
                     {"batches", std::to_string(s.batches)},
                     {"samples", std::to_string(s.samples)},
@@ -51,14 +56,21 @@ void save_checkpoint(const std::string& path, const std::string& plan, Model& mo
                     {"best_loss", exact(s.best_loss)},
                     {"epochs_without_gain", std::to_string(s.epochs_without_gain)},
                     {"has_best", s.has_best ? "1" : "0"}});
+  saved_ = std::chrono::steady_clock::now();
 }
 
-std::optional<LoopState> load_checkpoint(const std::string& path, const std::string& plan, Model& model, std::vector<std::vector<float>>& best) {
-  if (!path_exists(path)) return std::nullopt;
+void Checkpointer::remove() const {
+  if (!when_.path.empty()) std::remove(when_.path.c_str());
+}
+
+std::string Checkpointer::kept() const { return !when_.path.empty() && path_exists(when_.path) ? when_.path : ""; }
+
+std::optional<LoopState> Checkpointer::load(Model& model, const std::vector<NamedTensor>& more) const {
+  if (kept().empty()) return std::nullopt;
   try {
-    const Metadata metadata = read_safetensors_header(path).metadata;
+    const Metadata metadata = read_safetensors_header(when_.path).metadata;
     const std::map<std::string, std::string> all(metadata.begin(), metadata.end());
-    if (all.at("plan") != plan) return std::nullopt;
+    if (all.at("plan") != plan_) return std::nullopt;
     LoopState s;
     s.updates = whole(all, "updates");
     s.batches = whole(all, "batches");
@@ -68,7 +80,7 @@ std::optional<LoopState> load_checkpoint(const std::string& path, const std::str
     s.best_loss = real(all, "best_loss");
     s.epochs_without_gain = static_cast<uint32_t>(whole(all, "epochs_without_gain"));
     s.has_best = all.at("has_best") == "1";
-    load_safetensors(path, tensors_of(model, best));
+    load_safetensors(when_.path, tensors_of(model, more));
     model.set_updates(s.updates);
     model.parameters_changed();
     return s;

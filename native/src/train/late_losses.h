@@ -12,6 +12,8 @@
 namespace sluice {
 
 class LateLosses {
+  static constexpr size_t kNamedKeys = 5;
+
  public:
   /// What a message says of a batch.
   struct Passed {
@@ -19,6 +21,7 @@ class LateLosses {
     size_t rows;
     std::vector<uint64_t> keys;  // the first ones
 
+    Passed(const Batch& batch, uint64_t at) : step(at), rows(batch.rows), keys(batch.keys, batch.keys + std::min(batch.rows, kNamedKeys)) {}
     std::string samples() const {
       std::string text;
       for (const uint64_t key : keys) text += (text.empty() ? "" : ", ") + std::to_string(key);
@@ -29,7 +32,7 @@ class LateLosses {
   explicit LateLosses(uint32_t delay) : delay_(delay) {}
 
   /// A batch went through the model.
-  void passed(const Batch& batch, uint64_t step) { waiting_.push_back({step, batch.rows, {batch.keys, batch.keys + std::min(batch.rows, kNamedKeys)}}); }
+  void passed(const Batch& batch, uint64_t step) { waiting_.emplace_back(batch, step); }
   /// Whether what the model returned is the loss of a batch: of next().
   bool due() const { return waiting_.size() > delay_; }
   /// The batch whose loss was told, the oldest one.
@@ -40,7 +43,6 @@ class LateLosses {
   }
 
  private:
-  static constexpr size_t kNamedKeys = 5;
   uint32_t delay_;
   std::deque<Passed> waiting_;
 };

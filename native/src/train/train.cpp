@@ -3,17 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
-#include <limits>
-#include <optional>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "modelstore/safetensors.h"
 #include "modelstore/weights.h"
-#include "train/checkpoint.h"
 #include "train/compute.h"
 #include "train/criterion.h"
+#include "train/diverged.h"
 #include "train/fit.h"
 #include "train/late_losses.h"
 #include "train/optimizer.h"
@@ -24,8 +20,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kReportEvery = std::chrono::milliseconds(50);
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 void check_plan(const TrainPlan& plan) {
   require(plan.batch_size > 0, "batch size", "at least 1", 0);
@@ -75,7 +69,7 @@ class Training {
       : data_(std::move(data)), set_(set), plan_(plan), stop_(stop), progress_(progress),
         model_(make_model(plan.model, model_options(plan))),
         selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed), losses_(model_->loss_delay()),
-        identity_(identity(plan, set.size())) {
+        checkpoints_(plan.checkpoints, identity(plan, set.size())), early_stopping_(plan.early_stop, *model_) {
     if (!plan.parent.empty()) {
       load_safetensors(plan.parent, model_->parameters());
       model_->parameters_changed();
@@ -87,7 +81,10 @@ class Training {
 
   TrainResult run() {
     const ComputeScope compute(3.0 * model_->flops_per_row() * plan_.batch_size);
-    resume();
+    if (const auto state = checkpoints_.load(*model_, early_stopping_.tensors())) {
+      state_ = *state;
+      result_.resumed_at = state_.updates;
+    }
     LoaderOptions options = loader_options(plan_, *model_);
     options.first_batch = state_.batches;
     Loader loader(data_, set_, plan_.features, options);
@@ -95,7 +92,7 @@ class Training {
     steps_per_epoch_ = (batches_per_epoch_ + plan_.accumulate - 1) / plan_.accumulate;
     total_steps_ = steps_per_epoch_ * plan_.epochs;
     if (plan_.max_steps > 0) total_steps_ = std::min(total_steps_, plan_.max_steps);
-    bool going_on = state_.updates < total_steps_ && !ended_early();
+    bool going_on = state_.updates < total_steps_ && !early_stopping_.ended(state_);
     while (going_on) {
       const Batch* batch = loader.next();
       if (started_ == Clock::time_point()) begin();
@@ -106,22 +103,8 @@ class Training {
   }
 
  private:
-  bool early_stopping() const { return plan_.early_stop.held_out > 0.0F; }
-  bool ended_early() const { return early_stopping() && state_.epochs_without_gain >= plan_.early_stop.patience; }
-
-  void resume() {
-    if (early_stopping()) {
-      for (const NamedTensor& tensor : model_->parameters()) best_.emplace_back(tensor.size(), 0.0F);
-    }
-    if (plan_.checkpoints.path.empty()) return;
-    if (const auto state = load_checkpoint(plan_.checkpoints.path, identity_, *model_, best_)) {
-      state_ = *state;
-      result_.resumed_at = state_.updates;
-    }
-  }
-
   void begin() {
-    started_ = checkpointed_ = reported_ = Clock::now();
+    started_ = reported_ = Clock::now();
     result_.start_seconds = std::chrono::duration<double>(started_ - called_).count();
   }
 
@@ -137,18 +120,21 @@ class Training {
     state_.samples += batch.rows;
     if (at + 1 == batches_per_epoch_) {
       await_losses();
-      if (early_stopping()) end_epoch();
+      if (early_stopping_.active()) early_stopping_.end_epoch(held_out_loss(), state_);
     }
     report();
-    const bool over = state_.updates == total_steps_ || ended_early();
-    if (!over && updated_) checkpoint();
+    const bool over = state_.updates == total_steps_ || early_stopping_.ended(state_);
+    if (!over && updated_ && checkpoints_.due(state_.updates)) {
+      await_losses();  // a checkpoint is kept only of a sound training
+      checkpoints_.save(*model_, early_stopping_.tensors(), state_);
+    }
     return !over;
   }
 
   /// The loss of the oldest batch that waits for it.
   void told(double loss) {
     const LateLosses::Passed batch = losses_.next();
-    if (!std::isfinite(loss)) diverged(loss, batch);
+    if (!std::isfinite(loss)) throw_diverged("the loss became " + std::to_string(loss) + " in step " + std::to_string(batch.step), batch.samples(), checkpoints_);
     state_.epoch_loss += loss;
     ++state_.epoch_batches;
     recent_loss_ += loss;
@@ -185,41 +171,13 @@ class Training {
     return static_cast<float>(std::min(1.0, plan_.clip_norm / (model_->gradient_norm() + 1e-6)));
   }
 
-  [[noreturn]] void diverged(double loss, const LateLosses::Passed& batch) const {
-    const bool kept = !plan_.checkpoints.path.empty() && path_exists(plan_.checkpoints.path);
-    throw Error(code::kDiverged, "the loss became " + std::to_string(loss) + " in step " + std::to_string(batch.step) + " on the batch with samples " + batch.samples() +
-                                     "; a smaller learning rate, clipping or scaled features usually help; no model was written" +
-                                     (kept ? ", the last checkpoint is kept in " + plan_.checkpoints.path : ""));
-  }
-
-  void end_epoch() {
-    const double loss = validation_loss();
-    const double best = state_.has_best ? state_.best_loss : std::numeric_limits<double>::infinity();
-    if (loss < best - static_cast<double>(plan_.early_stop.least_gain)) {
-      state_.best_loss = loss;
-      state_.has_best = true;
-      state_.epochs_without_gain = 0;
-      const auto parameters = model_->parameters();
-      for (size_t i = 0; i < parameters.size(); ++i) std::copy_n(parameters[i].data, best_[i].size(), best_[i].data());
-    } else {
-      ++state_.epochs_without_gain;
-    }
-  }
-
-  double validation_loss() {
+  double held_out_loss() {
     LoaderOptions options = loader_options(plan_, *model_);
     options.epochs = 1;
     options.shuffle = Shuffle::kNone;
     options.validation = true;
     Loader loader(data_, set_, plan_.features, options);
-    std::vector<float> losses(plan_.batch_size);
-    double total = 0.0;
-    while (const Batch* batch = loader.next()) {
-      stop_.check();
-      model_->score(*batch, {losses.data(), nullptr, nullptr, nullptr});
-      for (size_t r = 0; r < batch->rows; ++r) total += losses[r];
-    }
-    return total / static_cast<double>(loader.samples_per_epoch());
+    return mean_loss(*model_, loader, checkpoints_, stop_);
   }
 
   void report() {
@@ -228,17 +186,6 @@ class Training {
     progress_({state_.updates, total_steps_, state_.samples, recent_loss_ / static_cast<double>(recent_batches_)});
     recent_loss_ = 0.0;
     recent_batches_ = 0;
-  }
-
-  void checkpoint() {
-    const Checkpoints& when = plan_.checkpoints;
-    if (when.path.empty()) return;
-    const bool by_steps = when.every_steps > 0 && state_.updates % when.every_steps == 0;
-    const bool by_time = when.every_seconds > 0.0 && seconds_since(checkpointed_) >= when.every_seconds;
-    if (!by_steps && !by_time) return;
-    await_losses();  // a checkpoint is kept only of a sound training
-    save_checkpoint(when.path, identity_, *model_, best_, state_);
-    checkpointed_ = Clock::now();
   }
 
   TrainResult finish() {
@@ -252,13 +199,11 @@ class Training {
     result_.samples_per_second = result_.seconds > 0.0 ? static_cast<double>(result_.samples) / result_.seconds : 0.0;
     if (state_.has_best) {
       result_.validation_loss = state_.best_loss;
-      const auto parameters = model_->parameters();
-      for (size_t i = 0; i < parameters.size(); ++i) std::copy_n(best_[i].data(), best_[i].size(), parameters[i].data);
-      model_->parameters_changed();
+      early_stopping_.restore_best();
     }
     save_safetensors(plan_.output, model_->parameters(), plan_.metadata);
-    if (!plan_.checkpoints.path.empty()) std::remove(plan_.checkpoints.path.c_str());
-    result_.finish_seconds = seconds_since(ended);
+    checkpoints_.remove();
+    result_.finish_seconds = std::chrono::duration<double>(Clock::now() - ended).count();
     return result_;
   }
 
@@ -270,9 +215,9 @@ class Training {
   std::unique_ptr<Model> model_;
   BatchSelector selector_;
   LateLosses losses_;
-  std::string identity_;
+  Checkpointer checkpoints_;
+  EarlyStopping early_stopping_;
   LoopState state_;
-  std::vector<std::vector<float>> best_;
   TrainResult result_;
   uint64_t batches_per_epoch_ = 0;
   uint64_t steps_per_epoch_ = 0;
@@ -281,7 +226,7 @@ class Training {
   double recent_loss_ = 0.0;
   uint64_t recent_batches_ = 0;
   Clock::time_point called_ = Clock::now();
-  Clock::time_point started_, reported_, checkpointed_;
+  Clock::time_point started_, reported_;
 };
 
 }  // namespace

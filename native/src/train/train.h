@@ -9,6 +9,8 @@
 
 #include "base/stop.h"
 #include "storage/dataset.h"
+#include "train/checkpoint.h"
+#include "train/early_stop.h"
 #include "train/features.h"
 #include "train/in_training.h"
 #include "train/loader.h"
@@ -17,20 +19,6 @@
 #include "trainset/trainset.h"
 
 namespace sluice {
-
-/// Part of the set is held out by a hash of the seed; after every epoch the loss on it decides whether to go on. The model
-/// that is written is the one of the epoch with the least loss.
-struct EarlyStop {
-  float held_out = 0.0F;     // share of the set, 0 (no early stop) to below 1
-  uint32_t patience = 1;     // epochs without a gain before the training ends
-  float least_gain = 0.0F;   // what counts as one
-};
-
-struct Checkpoints {
-  std::string path;           // empty: none
-  uint64_t every_steps = 0;   // 0: not by steps
-  double every_seconds = 0.0; // 0: not by time
-};
 
 struct TrainPlan {
   Features features;

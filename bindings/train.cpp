@@ -33,6 +33,9 @@ constexpr std::array<std::pair<const char*, BatchScore>, 3> kBatchScores{
 constexpr std::array<std::pair<const char*, BatchChoice>, 2> kBatchChoices{
     {{"sampled", BatchChoice::kSampled}, {"greatest", BatchChoice::kGreatest}}};
 
+constexpr std::array<std::pair<const char*, Recorded>, 3> kRecorded{
+    {{"loss", Recorded::kLoss}, {"gradient-norm", Recorded::kGradientNorm}, {"confidence", Recorded::kConfidence}}};
+
 constexpr uint32_t kMaxEpochs = 1'000'000'000;
 constexpr size_t kMaxGroups = 1000;
 constexpr size_t kMaxPatternBytes = 1000;
@@ -82,6 +85,9 @@ void read_loop(const Arg& arg, TrainPlan& plan) {
   plan.clip_norm = arg.field("clipNorm").real();
   const Arg in_training = arg.field("inTraining");
   plan.in_training = {in_training.field("keep").real(), in_training.field("score").choice(kBatchScores), in_training.field("choice").choice(kBatchChoices)};
+  const Arg record = arg.field("record");
+  plan.record.folder = record.field("folder").text(0, kMaxPathBytes);
+  for (const Arg& value : record.field("values").elements(kRecorded.size())) plan.record.values.push_back(value.choice(kRecorded));
   plan.schedule = read_schedule(arg.field("schedule"));
   const Arg early_stop = arg.field("earlyStop");
   plan.early_stop.held_out = static_cast<float>(early_stop.field("heldOut").number(0, 1));

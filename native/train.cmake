@@ -36,6 +36,7 @@ add_library(sluice_train STATIC
   src/train/panels.cpp
   src/train/parser_queue.cpp
   src/train/read_ahead.cpp
+  src/train/recorder.cpp
   src/train/schedule.cpp
   src/train/script/archive.cpp
   src/train/script/check.cpp

@@ -42,7 +42,8 @@ export function nextWindow(evaluation: WindowMetrics[]): string {
 }
 
 /** What a checkpoint of another program left to random weights. */
-const untouchedText = (names: string[] = []) => (names.length === 0 ? '' : `; not in model.weights, so from random weights: ${names.join(', ')}`);
+const untouchedText = (names: string[] = []) =>
+  names.length === 0 ? '' : `; not in model.weights, so from random weights: ${names.join(', ')}`;
 
 /** The line that tells an event, or null when it is not worth one. Recorded steps of an earlier run are not told again. */
 export function describe(event: RunEvent): string | null {

@@ -17,7 +17,8 @@ export function crossProblems(sections: Partial<PipelineFile>): CrossProblem[] {
   if (dataset) problems.push(...classNameProblems(dataset));
   if (dataset && features) problems.push(...columnProblems(features, dataset.columns));
   if (features) problems.push(...featureProblems(features, sections.model?.id));
-  if (dataset && training) problems.push(...criterionProblems(dataset.label, training));
+  if (dataset && training)
+    problems.push(...criterionProblems(dataset.label, training), ...recordProblems(dataset.label, training, sections.selection));
   if (features && training && sections.model?.id === 'dlrm') problems.push(...optimizerProblems(features, training));
   return problems;
 }
@@ -30,6 +31,22 @@ export function resolveDefaults(file: PipelineFile): PipelineConfig {
 }
 
 export const isReal = (label: LabelConfig): boolean => 'real' in label;
+
+/** A policy that selects by what is recorded needs it recorded; a regression has no confidence. */
+function recordProblems(
+  label: LabelConfig,
+  { record }: TrainingFileConfig,
+  selection: PipelineFile['selection'] | undefined,
+): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  const confidence = record.indexOf('confidence');
+  if (isReal(label) && confidence >= 0)
+    problems.push({ path: ['training', 'record', confidence], message: 'expected loss or gradient-norm: a regression has no confidence' });
+  const by = selection?.id === 'recorded' ? (selection as { by?: unknown }).by : undefined;
+  if (typeof by === 'string' && !(record as readonly string[]).includes(by))
+    problems.push({ path: ['training', 'record'], message: `expected ${by} among them, because selection goes by it` });
+  return problems;
+}
 
 function criterionProblems(label: LabelConfig, { criterion }: TrainingFileConfig): CrossProblem[] {
   const path = ['training', 'criterion'];

@@ -26,7 +26,18 @@ export function pipelineHash(config: PipelineConfig, policies: HashedPolicies): 
   const { model, trigger, selection, parser, modules } = policies;
   const data = 'module' in dataset ? { ...dataset, module: true } : dataset;
   const counted = { seed: pipeline.seed, batch: replay.batch, modules: [...modules].sort() };
-  return sha256(canonicalJson({ ...rest, features: withoutPlace(features, parser), training: trained, dataset: data, model, trigger, selection, ...counted }));
+  return sha256(
+    canonicalJson({
+      ...rest,
+      features: withoutPlace(features, parser),
+      training: trained,
+      dataset: data,
+      model,
+      trigger,
+      selection,
+      ...counted,
+    }),
+  );
 }
 
 /** The parser's contents count, not its path, nor the threads that run it. */

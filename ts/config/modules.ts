@@ -10,7 +10,13 @@ import type { SelectionPolicy, TriggerPolicy } from '../policies/define.js';
 import type { SourceModule } from '../sources/define.js';
 import { printable } from './issues.js';
 
-export type ModuleKinds = { trigger: TriggerPolicy; selection: SelectionPolicy; source: SourceModule; model: ModelDefinition; parser: ParserDefinition };
+export type ModuleKinds = {
+  trigger: TriggerPolicy;
+  selection: SelectionPolicy;
+  source: SourceModule;
+  model: ModelDefinition;
+  parser: ParserDefinition;
+};
 export type ModuleKind = keyof ModuleKinds;
 
 export type UserModule<K extends ModuleKind = ModuleKind> = {

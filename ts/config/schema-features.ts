@@ -108,7 +108,11 @@ const parse = z
       .max(4096)
       .default([])
       .describe('Indices that it gives, behind features.categorical: the rows of the embedding table of each.'),
-    values: z.array(whole(1, 65_536)).max(8).default([]).describe('Shape of the tensor that it gives, an image as [height, width, channels].'),
+    values: z
+      .array(whole(1, 65_536))
+      .max(8)
+      .default([])
+      .describe('Shape of the tensor that it gives, an image as [height, width, channels].'),
     ids: whole(0, 65_536).default(0).describe('Token ids that it gives.'),
     threads: whole(1, 64).default(1).describe('Worker threads that run it.'),
     seconds: z.number().gt(0).max(86_400).default(30).describe('Longest time that a few samples (at most 128) may take.'),

@@ -165,6 +165,14 @@ const inTraining = z
   })
   .describe('In-training selection (batch then sample): every batch is scored, a part of it is trained on.');
 
+const record = z
+  .array(z.enum(['loss', 'gradient-norm', 'confidence']))
+  .refine((values) => new Set(values).size === values.length, { error: 'expected every value once' })
+  .default([])
+  .describe(
+    'What a training keeps of each of its samples for selection policies: its loss, the norm of the gradient of the loss at the logits, the probability of its likeliest class.',
+  );
+
 const checkpoint = z
   .strictObject({
     everySeconds: z.number().gt(0).max(1e9).default(60).describe('Seconds between two checkpoints.'),
@@ -198,6 +206,7 @@ export const training = z
     schedule: schedule.prefault({ id: 'constant' }),
     earlyStop: earlyStop.optional(),
     inTraining: inTraining.optional(),
+    record,
     checkpoint,
     criterion: criterion.optional(),
     precision: z

@@ -14,7 +14,10 @@ export const cnn = defineModel({
   build: (_, inputs) => {
     const image = imageOf('cnn', inputs);
     if (image.height < least || image.width < least) {
-      throw new SluiceError('E_CONFIG', `model cnn halves the image four times: expected at least ${least} x ${least}, found ${image.height} x ${image.width}`);
+      throw new SluiceError(
+        'E_CONFIG',
+        `model cnn halves the image four times: expected at least ${least} x ${least}, found ${image.height} x ${image.width}`,
+      );
     }
     return { kind: 'cnn', image, outputs: inputs.outputs };
   },

@@ -16,7 +16,10 @@ export function imageOf(id: string, { dense, tables, values, ids }: ModelInputs)
   const [height, width, channels] = values;
   if (values.length !== 3 || height === undefined || width === undefined || channels === undefined) {
     const found = values.length === 0 ? 'the pipeline has none' : `its tensor has the shape [${values.join(', ')}]`;
-    throw new SluiceError('E_CONFIG', `model ${id} takes an image of height, width and channels as features.image or features.tensor, but ${found}`);
+    throw new SluiceError(
+      'E_CONFIG',
+      `model ${id} takes an image of height, width and channels as features.image or features.tensor, but ${found}`,
+    );
   }
   if (dense > 0 || tables.length > 0 || ids > 0) {
     throw new SluiceError('E_CONFIG', `model ${id} takes an image only: leave out the other features`);

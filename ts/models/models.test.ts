@@ -29,14 +29,33 @@ async function makeDataset(): Promise<Dataset> {
     label: 'class',
     classes: 2,
   });
-  const picture = Uint8Array.from({ length: rows * side * side * 3 }, (_, i) => ((i * 7919) % 97) + (Math.floor(i / (side * side * 3)) % 2) * 120);
-  const text = Int32Array.from({ length: rows * length }, (_, i) => (i % length > 8 ? 0 : Math.floor(i / length) % 2 === 1 ? 7 : 2 + ((i * 31) % 40)));
+  const picture = Uint8Array.from(
+    { length: rows * side * side * 3 },
+    (_, i) => ((i * 7919) % 97) + (Math.floor(i / (side * side * 3)) % 2) * 120,
+  );
+  const text = Int32Array.from({ length: rows * length }, (_, i) =>
+    i % length > 8 ? 0 : Math.floor(i / length) % 2 === 1 ? 7 : 2 + ((i * 31) % 40),
+  );
   const labels = Float32Array.from({ length: rows }, (_, i) => i % 2);
-  await dataset.append({ timestamps: BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)), labels, columns: [picture, text], state: {} });
+  await dataset.append({
+    timestamps: BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)),
+    labels,
+    columns: [picture, text],
+    state: {},
+  });
   return dataset;
 }
 
-const picture: Features['tensor'] = { column: 0, crop: 'none', height: 0, width: 0, pad: 0, flip: false, mean: [0.5, 0.5, 0.5], deviation: [0.25, 0.25, 0.25] };
+const picture: Features['tensor'] = {
+  column: 0,
+  crop: 'none',
+  height: 0,
+  width: 0,
+  pad: 0,
+  flip: false,
+  mean: [0.5, 0.5, 0.5],
+  deviation: [0.25, 0.25, 0.25],
+};
 const ofPictures = { dense: [], categorical: [], tensor: picture, tokens: null, parse: null };
 const ofTexts = { dense: [], categorical: [], tensor: null, tokens: { column: 1 }, parse: null };
 const inputs: ModelInputs = { dense: 0, tables: [], values: [side, side, 3], ids: 0, outputs: 1, dir: folder };
@@ -49,11 +68,29 @@ function build(id: string, config: object, given: ModelInputs): Model {
 }
 
 const dataset = await makeDataset();
-const adam = { kind: 'adam', lr: 0.003, eps: 1e-8, beta1: 0.9, beta2: 0.999, momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 } as const;
+const adam = {
+  kind: 'adam',
+  lr: 0.003,
+  eps: 1e-8,
+  beta1: 0.9,
+  beta2: 0.999,
+  momentum: 0,
+  dampening: 0,
+  nesterov: false,
+  weightDecay: 0,
+} as const;
 
 async function trained(name: string, model: Model, features: Features, changes: Partial<TrainPlan> = {}) {
   const output = path.join(folder, `${name}.safetensors`);
-  const plan = await makeTrainPlan(folder, dataset, { model, features, batchSize: 32, epochs: 8, denseOptimizer: adam, output, ...changes });
+  const plan = await makeTrainPlan(folder, dataset, {
+    model,
+    features,
+    batchSize: 32,
+    epochs: 8,
+    denseOptimizer: adam,
+    output,
+    ...changes,
+  });
   const result = await train(dataset, plan);
   const [metrics] = await evaluate(dataset, { ...makeEvalPlan(output, [{ first: 0, end: rows }]), model, features, batchSize: 40 });
   return { result, auc: metrics?.auc ?? 0, names: modelHeader(output).tensors.map((t) => t.name) };
@@ -80,7 +117,11 @@ test('weights of another program are where a training starts; what they lack is 
   const model = build('distilbert', small, textInputs);
   const { result } = await trained('started', model, ofTexts, { weights });
   assert.equal(result.untouched, ['pre_classifier.weight', 'pre_classifier.bias', 'classifier.weight', 'classifier.bias']);
-  await expectError('E_SHAPE', () => trained('bert', build('bert', small, textInputs), ofTexts, { weights }), /its weights do not fit the model/);
+  await expectError(
+    'E_SHAPE',
+    () => trained('bert', build('bert', small, textInputs), ofTexts, { weights }),
+    /its weights do not fit the model/,
+  );
   await expectError('E_NOT_FOUND', () => trained('none', model, ofTexts, { weights: path.join(folder, 'none.safetensors') }));
   assert.is(modelDefinition('distilbert').weights?.({ weights: 'a.safetensors' }), 'a.safetensors');
   assert.equal(modelDefinition('resnet').files?.({ weights: 'a.safetensors' }), ['a.safetensors']);
@@ -91,7 +132,11 @@ test('features that a model cannot take are named', async () => {
   await expectError('E_CONFIG', () => build('resnet', {}, { ...inputs, dense: 2 }), /takes an image only/);
   await expectError('E_CONFIG', () => build('cnn', {}, { ...inputs, values: [8, 16, 3] }), /at least 16 x 16, found 8 x 16/);
   await expectError('E_CONFIG', () => build('bert', {}, inputs), /takes token ids as features.tokens/);
-  await expectError('E_CONFIG', () => build('bert', {}, { ...textInputs, ids: 1024 }), /has 512 positions, but the texts have 1024 token ids/);
+  await expectError(
+    'E_CONFIG',
+    () => build('bert', {}, { ...textInputs, ids: 1024 }),
+    /has 512 positions, but the texts have 1024 token ids/,
+  );
   await expectError('E_CONFIG', () => build('distilbert', { width: 100, heads: 3 }, textInputs), /its heads divide/);
 });
 

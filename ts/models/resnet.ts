@@ -12,7 +12,9 @@ export const resnet = defineModel({
     stem: z
       .enum(['imagenet', 'cifar'])
       .default('imagenet')
-      .describe('imagenet: a 7 x 7 convolution of stride 2 and pooling come first; cifar: a 3 x 3 convolution, for images of about 32 x 32.'),
+      .describe(
+        'imagenet: a 7 x 7 convolution of stride 2 and pooling come first; cifar: a 3 x 3 convolution, for images of about 32 x 32.',
+      ),
     weights,
   }),
   files: (config) => (config.weights === undefined ? [] : [config.weights]),

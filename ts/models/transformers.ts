@@ -34,8 +34,10 @@ function build(architecture: 'bert' | 'distilbert', { weights: _, ...config }: C
   const { dense, tables, values, ids: length, outputs } = inputs;
   if (length === 0) throw fail('takes token ids as features.tokens, but the pipeline has none');
   if (dense > 0 || tables.length > 0 || values.length > 0) throw fail('takes features.tokens only: leave out the other features');
-  if (length > config.positions) throw fail(`has ${config.positions} positions, but the texts have ${length} token ids: set model.positions`);
-  if (config.width % config.heads !== 0) throw fail(`needs a width that its heads divide, found width ${config.width} and ${config.heads} heads`);
+  if (length > config.positions)
+    throw fail(`has ${config.positions} positions, but the texts have ${length} token ids: set model.positions`);
+  if (config.width % config.heads !== 0)
+    throw fail(`needs a width that its heads divide, found width ${config.width} and ${config.heads} heads`);
   return { kind: 'transformer', architecture, length, outputs, ...config };
 }
 

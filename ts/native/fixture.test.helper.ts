@@ -122,6 +122,7 @@ export async function makeTrainPlan(folder: string, dataset: Dataset, changes: P
     schedule,
     earlyStop: { heldOut: 0, patience: 1, leastGain: 0 },
     inTraining: { keep: 1, score: 'uniform', choice: 'sampled' },
+    record: { folder: '', values: [] },
     checkpoints: { path: '', everySteps: 0, everySeconds: 0 },
     shuffle: 'global',
     shuffleBlock: 65_536,

@@ -107,6 +107,9 @@ export type RawSchedule = {
   finalDivision: number;
 };
 
+/** What a training can tell of its samples: native/src/train/recorder.h. */
+export type RawRecorded = 'loss' | 'gradient-norm' | 'confidence';
+
 export type RawTrainPlan = {
   trainsetFolder: string;
   trainset: string;
@@ -130,6 +133,7 @@ export type RawTrainPlan = {
   earlyStop: { heldOut: number; patience: number; leastGain: number }; // heldOut 0 = none
   /** keep 1 = no selection; native/src/train/in_training.h. */
   inTraining: { keep: number; score: 'uniform' | 'loss' | 'gradient-norm'; choice: 'sampled' | 'greatest' };
+  record: { folder: string; values: RawRecorded[] }; // none: nothing is recorded
   checkpoints: { path: string; everySteps: number; everySeconds: number }; // path '' = none; 0 = not so
   shuffle: 'global' | 'block' | 'none';
   shuffleBlock: number;

@@ -14,6 +14,7 @@ import type {
   RawSchema,
   RawSelection,
   RawTensor,
+  RawRecorded,
   RawTrainPlan,
   RawTrainProgress,
   RawTrainResult,
@@ -29,6 +30,7 @@ export type MetadataColumn = RawMetadataColumn;
 export type MetadataValues = RawMetadataValues;
 export type Model = RawModel;
 export type Optimizer = RawOptimizer;
+export type Recorded = RawRecorded;
 export type TrainPlan = RawTrainPlan;
 export type TrainProgress = RawTrainProgress;
 export type TrainResult = RawTrainResult;

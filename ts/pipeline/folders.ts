@@ -11,6 +11,8 @@ export type Folders = {
   modelFile(pipelineId: string, triggerId: number): string;
   /** State of a training that goes on, or was cut off. */
   checkpointFile(pipelineId: string, triggerId: number): string;
+  /** What the trainings of a pipeline recorded of the samples. */
+  recorded(datasetId: string, pipelineId: string): string;
   report(pipelineId: string): string;
   state: string;
 };
@@ -24,6 +26,7 @@ export function foldersOf(root: string): Folders {
     models,
     modelFile: (pipelineId, triggerId) => join(models(pipelineId), `${triggerId}.safetensors`),
     checkpointFile: (pipelineId, triggerId) => join(models(pipelineId), `${triggerId}.checkpoint`),
+    recorded: (datasetId, pipelineId) => join(root, 'datasets', datasetId, 'metadata', pipelineId),
     report: (pipelineId) => join(root, 'reports', pipelineId),
     state: join(root, 'state'),
   };

@@ -95,14 +95,20 @@ test('a parser has its config, and knows sample, epoch and whether it is trainin
 });
 
 const failing: Record<string, [string, RegExp]> = {
-  'what it throws': ["if (sample.key === 77) throw new Error('no JSON'); return { dense: [1], categorical: [1] };", /^\[?.*sample 77: \.\/parser\.ts: no JSON$/],
+  'what it throws': [
+    "if (sample.key === 77) throw new Error('no JSON'); return { dense: [1], categorical: [1] };",
+    /^\[?.*sample 77: \.\/parser\.ts: no JSON$/,
+  ],
   'nothing returned': ['', /sample \d+: \.\/parser\.ts: parse returned a undefined$/],
   'a promise': ['return Promise.resolve({});', /parse returned a promise; it must not be async$/],
   'too few numbers': ['return { dense: [], categorical: [1] };', /expected 1 numbers in dense, as features\.parse says, got 0$/],
   'a missing field': ['return { dense: [1] };', /expected 1 numbers in categorical, as features\.parse says, got none$/],
   'a NaN': ['return { dense: [sample.key === 5 ? NaN : 1], categorical: [1] };', /sample 5: \.\/parser\.ts: dense\[0\] is -?nan$/],
   'an index beyond its table': ['return { dense: [1], categorical: [8] };', /categorical\[0\]: expected 0 to 7, got 8$/],
-  'a broken index': ['return { dense: [1], categorical: [1.5] };', /categorical\[0\]: expected a whole number from 0 to 2147483647, got 1\.5$/],
+  'a broken index': [
+    'return { dense: [1], categorical: [1.5] };',
+    /categorical\[0\]: expected a whole number from 0 to 2147483647, got 1\.5$/,
+  ],
   'the end of its thread': ['process.exit(3);', /\.\/parser\.ts: its worker thread ended: exit code 3$/],
 };
 
@@ -135,7 +141,11 @@ test('a module that does not load says why', async () => {
 test('a closed pool, a column without bytes and a wrong shape are refused', async () => {
   await withParser(json, async (plan) => {
     const parse = { column: 0, parser: plan.features.parse?.parser as never };
-    await expectError('E_ARGUMENT', () => train(dataset, { ...plan, features: { ...plan.features, parse } }), /column 'x' does not hold bytes/);
+    await expectError(
+      'E_ARGUMENT',
+      () => train(dataset, { ...plan, features: { ...plan.features, parse } }),
+      /column 'x' does not hold bytes/,
+    );
     await expectError('E_SHAPE', () => train(dataset, { ...plan, model: { ...model, tables: [7] } as never }), /8 buckets/);
   });
   const plan = await withParser(json, async (made) => made);
@@ -162,8 +172,14 @@ test('the process ends with code 0 while a parser works', async () => {
       join(own, 'p.ts'),
       `import { defineParser } from 'sluice';\nimport { z } from 'zod';\nexport default defineParser({ id: 'p', summary: 'P.', config: z.strictObject({}), parse(bytes) { ${body} } });\n`,
     );
-    const plan = await withParser(json, async (made) => ({ ...made, epochs: endless, features: { ...made.features, parse: { column: 2, parser: null } } }));
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { env: { ...process.env, PLAN: JSON.stringify(plan), HANG: hang } });
+    const plan = await withParser(json, async (made) => ({
+      ...made,
+      epochs: endless,
+      features: { ...made.features, parse: { column: 2, parser: null } },
+    }));
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      env: { ...process.env, PLAN: JSON.stringify(plan), HANG: hang },
+    });
     let output = '';
     child.stderr.on('data', (data) => {
       output += data;

@@ -50,5 +50,10 @@ export function parserPool({ parser, config: { features } }: LoadedPipeline): Pa
   const { parse } = features;
   if (parser === undefined || parse === undefined) return undefined;
   const { dense, categorical, values, ids, threads, seconds } = parse;
-  return new ParserPool({ shape: { dense, categorical, values, ids }, file: parser.file, config: parser.config }, parse.id, threads, seconds);
+  return new ParserPool(
+    { shape: { dense, categorical, values, ids }, file: parser.file, config: parser.config },
+    parse.id,
+    threads,
+    seconds,
+  );
 }

@@ -9,7 +9,7 @@ import type { ModelInputs } from '../models/define.js';
 import type { Features, Model, Optimizer, ParserHandle, Schema, TrainPlan } from '../native/types.js';
 
 /** What stays the same for all trainings of a pipeline. */
-export type TrainingRecipe = Omit<TrainPlan, 'trainset' | 'parent' | 'output' | 'metadata' | 'checkpoints'>;
+export type TrainingRecipe = Omit<TrainPlan, 'trainset' | 'parent' | 'output' | 'metadata' | 'checkpoints' | 'record'>;
 
 type RawTensor = NonNullable<Features['tensor']>;
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SluiceError } from '../errors.js';
+import { Metadata } from '../native/metadata.js';
 import { modelHeader } from '../native/models.js';
 import type { RunEvent } from './events.js';
 import { csv, inWorkplace, rows } from './fixture.test.helper.js';
@@ -289,6 +290,40 @@ test('other ways of training: amount trigger, from scratch, bf16, three classes,
     );
     assert.is(wrong.code, 'E_SHAPE');
     assert.match(wrong.message, 'bottom.0.weight');
+  }));
+
+test('what a training records, the next selection goes by; a run that was stopped selects the same', () =>
+  inWorkplace(async ({ run, models, folder }) => {
+    const record = { 'epochs: 3,': 'epochs: 3, record: [loss],', 'id: new-data': 'id: recorded, by: loss, ratio: 0.5' };
+    const { triggers } = await run(record);
+    assert.equal(
+      triggers.map((t) => t.training?.trainsetSize),
+      [336, 672, 1008, 1344, 1680],
+    );
+    const losses = (await new Metadata(foldersOf(join(folder, 'data')).recorded('tiny', 'tiny')).readRange(
+      'loss',
+      0,
+      4000,
+    )) as Float32Array;
+    assert.ok(losses.slice(0, 672).filter((loss) => loss > 0).length > 500, 'the first week was trained on again and again');
+    assert.ok(losses.slice(3360).every(Number.isNaN), 'the last days were never trained on');
+    const undisturbed = models(5);
+
+    const controller = new AbortController();
+    const other = join(folder, 'other');
+    const stopAtThird = (event: RunEvent) => {
+      if (event.type === 'train' && event.triggerId === 2) controller.abort();
+      if (event.type === 'trigger' && event.trigger.id === 3) controller.abort();
+    };
+    await run(record, { data: other, signal: controller.signal, onEvent: stopAtThird }).catch((error) =>
+      assert.is(error.code, 'E_ABORTED'),
+    );
+    await run(record, { data: other });
+    assert.equal(models(5, other), undisturbed);
+    await run(record, { data: other, restart: true });
+    assert.equal(models(5, other), undisturbed, 'a run that starts anew forgets what was recorded');
+    const unrecorded = await run({ 'id: new-data': 'id: recorded, by: loss, ratio: 0.5' }, { restart: true }).catch((error) => error);
+    assert.match(unrecorded.message, /training\.record: expected loss among them/);
   }));
 
 test('a bad value keeps what was ingested before it; a removed model file is trained again', () =>

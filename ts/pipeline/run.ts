@@ -1,7 +1,7 @@
 // Experiment mode, the whole way of the data on one page: samples arrive again in order (1), the triggering policy
 // decides when (2), the selection policy on what (3), the set is frozen (4), a model is trained on it from the previous
 // one (5, 6), stored and evaluated (7). Each step is journalled before it counts; a step that is there is not done again.
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import { Dataset, type Snapshot } from '../native/dataset.js';
@@ -72,6 +72,7 @@ class Run {
   readonly #recipe: TrainingRecipe;
   readonly #trigger: Trigger;
   readonly #windows: EvalWindow[];
+  readonly #recorded: string; // folder of what trainings record
   readonly #seconds: RunResult['seconds'] = { trigger: 0, select: 0, train: 0, evaluate: 0, total: 0 };
   readonly #started = performance.now();
   #triggers = 0;
@@ -90,6 +91,7 @@ class Run {
   ) {
     const { config } = pipeline;
     this.#id = config.pipeline.id;
+    this.#recorded = folders.recorded(config.dataset.id, this.#id);
     const info = dataset.info();
     if (info.size === 0) throw new SluiceError('E_SOURCE', `dataset ${config.dataset.id} holds no samples`);
     if (!info.sorted)
@@ -120,6 +122,7 @@ class Run {
     await makeFolder(this.folders.trainsets);
     await makeFolder(this.folders.models(this.#id));
     if (earlier === undefined) {
+      await rm(this.#recorded, { recursive: true, force: true });
       const policies = { triggerPolicy: trigger.policy.id, selectionPolicy: selection.policy.id };
       const record = { id: this.#id, hash, file, text, seed: config.pipeline.seed, ...policies, dataset, windows: this.#windows };
       await this.journal.putPipeline({ ...record, createdMs: Date.now(), complete: false, seconds: this.#seconds });
@@ -201,7 +204,7 @@ class Run {
       this.onEvent({ type: 'trained', training: earlier, recorded: true });
       return earlier;
     }
-    const set = await this.#timed('select', () => select(this.pipeline, this.snapshot, trigger, first));
+    const set = await this.#timed('select', () => select(this.pipeline, this.snapshot, this.#recorded, trigger, first));
     if (set === null) return null;
     const trainset = await this.#timed('select', () => freezeTrainset(this.folders.trainsets, set.selection, this.snapshot.size));
     const parent = trigger.id === 0 || this.pipeline.config.training.start === 'previous' ? this.#model : null;
@@ -214,7 +217,8 @@ class Run {
     };
     const { everySeconds, everySteps = 0 } = this.pipeline.config.training.checkpoint;
     const checkpoints = { path: this.folders.checkpointFile(this.#id, trigger.id), everySteps, everySeconds };
-    const plan = { ...this.#recipe, trainset, parent: parent?.file ?? '', output, metadata, checkpoints };
+    const record = { folder: this.#recorded, values: this.pipeline.config.training.record };
+    const plan = { ...this.#recipe, record, trainset, parent: parent?.file ?? '', output, metadata, checkpoints };
     const onProgress = (p: { steps: number; totalSteps: number; samples: number; loss: number }) =>
       this.onEvent({ type: 'train', triggerId: trigger.id, ...p });
     const result = await this.#timed('train', () => train(this.dataset, plan, { signal: this.signal, onProgress }));

@@ -2,8 +2,9 @@
 import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import type { Snapshot } from '../native/dataset.js';
+import { Metadata } from '../native/metadata.js';
 import { selectFreshness, selectUniform } from '../native/select.js';
-import type { Selection } from '../native/types.js';
+import type { Recorded, Selection } from '../native/types.js';
 import type { ArrivalBatch, SelectedSet, SelectionContext, TriggerDecision } from '../policies/define.js';
 import type { TriggerRecord } from './results.js';
 
@@ -27,12 +28,15 @@ export function triggerSeed(seed: number, triggerId: number): number {
 export async function select(
   pipeline: LoadedPipeline,
   snapshot: Snapshot,
+  recordedFolder: string,
   trigger: TriggerRecord,
   first: number,
 ): Promise<{ selection: Selection; size: number } | null> {
   const { policy, config } = pipeline.selection;
   const end = trigger.key + 1;
-  const context = selectionContext(snapshot, trigger, first, end, triggerSeed(pipeline.config.pipeline.seed, trigger.id));
+  const seed = triggerSeed(pipeline.config.pipeline.seed, trigger.id);
+  const recorded = recordedReader(policy.id, pipeline.config.training.record, recordedFolder);
+  const context = { ...selectionContext(snapshot, trigger, first, end, seed), recorded };
   let set: SelectedSet;
   try {
     set = await policy.select(config, context);
@@ -43,7 +47,13 @@ export async function select(
   return checkSelected(policy.id, set, end);
 }
 
-function selectionContext(snapshot: Snapshot, trigger: TriggerRecord, first: number, end: number, seed: number): SelectionContext {
+function selectionContext(
+  snapshot: Snapshot,
+  trigger: TriggerRecord,
+  first: number,
+  end: number,
+  seed: number,
+): Omit<SelectionContext, 'recorded'> {
   return {
     triggerId: trigger.id,
     first,
@@ -54,6 +64,22 @@ function selectionContext(snapshot: Snapshot, trigger: TriggerRecord, first: num
     freshness: (from, to, count, halfLifeMs) => selectFreshness(snapshot, from, to, { now: trigger.timeMs, halfLifeMs, count, seed }),
     timestamps: (from, to) => snapshot.timestamps(from, to - from).slice(),
     labels: (from, to) => snapshot.labels(from, to - from).slice(),
+  };
+}
+
+/** What the pipeline's trainings recorded; before the first one there is nothing. */
+function recordedReader(policy: string, values: readonly Recorded[], folder: string): SelectionContext['recorded'] {
+  return async (value, first, end) => {
+    if (!values.includes(value)) {
+      const hint = `training: { record: [${[...values, value].join(', ')}] }`;
+      throw new SluiceError('E_POLICY', `selection policy '${policy}': ${value} is not recorded`, { hint });
+    }
+    try {
+      return (await new Metadata(folder).readRange(value, first, end)) as Float32Array;
+    } catch (error) {
+      if (error instanceof SluiceError && error.code === 'E_NOT_FOUND') return new Float32Array(end - first).fill(Number.NaN);
+      throw error;
+    }
   };
 }
 

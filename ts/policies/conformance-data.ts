@@ -96,6 +96,8 @@ export function memoryContext(options: MemoryContextOptions): SelectionContext {
     seed,
     uniform: async (from, to, count) => draw(from, to, count, seed, () => 0),
     freshness: async (from, to, count, halfLifeMs) => draw(from, to, count, seed, (key) => (Math.LN2 * age(key)) / halfLifeMs),
+    recorded: async (_value, from, to) =>
+      Float32Array.from({ length: to - from }, (_, i) => ((from + i) % 5 === 4 ? Number.NaN : ((from + i) * 7919) % 101)),
     timestamps: (from, to) => timestamps.slice(from, to),
     labels: (from, to) => labels.slice(from, to),
   };

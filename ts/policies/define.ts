@@ -1,5 +1,6 @@
 // What a triggering policy and a data selection policy are: data plus a few functions. No base class.
 import type { z } from 'zod';
+import type { Recorded } from '../native/types.js';
 
 /** A decision to trigger. `at` is the position in the batch of the last sample that belongs to the trigger; -1 = the sample before this batch. */
 export type TriggerDecision = {
@@ -67,6 +68,11 @@ export type SelectionContext = {
   /** Native samplers; all return keys in increasing order. */
   uniform(first: number, end: number, count: number): Promise<BigUint64Array>;
   freshness(first: number, end: number, count: number, halfLifeMs: number): Promise<BigUint64Array>;
+  /**
+   * What the last training that passed a sample of the keys [first, end) recorded of it (training.record names the values); NaN
+   * where none did. gradient-norm is the L2 norm of the loss's gradient at the logits, confidence the probability of the likeliest class.
+   */
+  recorded(value: Recorded, first: number, end: number): Promise<Float32Array>;
   /** Columns of the candidates, for a policy's own arithmetic (copies). */
   timestamps(first: number, end: number): BigInt64Array;
   labels(first: number, end: number): Float32Array;

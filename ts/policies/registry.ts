@@ -5,12 +5,13 @@ import type { SelectionPolicy, TriggerPolicy } from './define.js';
 import { allData } from './selection/all-data.js';
 import { freshness } from './selection/freshness.js';
 import { newData } from './selection/new-data.js';
+import { recorded } from './selection/recorded.js';
 import { uniform } from './selection/uniform.js';
 import { amount } from './triggers/amount.js';
 import { time } from './triggers/time.js';
 
 export const triggerPolicies: readonly TriggerPolicy[] = [time, amount];
-export const selectionPolicies: readonly SelectionPolicy[] = [newData, allData, uniform, freshness];
+export const selectionPolicies: readonly SelectionPolicy[] = [newData, allData, uniform, freshness, recorded];
 
 /** The built-in triggering policy with this id; E_CONFIG lists the ids there are. */
 export const triggerPolicy = (id: string): TriggerPolicy => find('triggering policy', triggerPolicies, id);

@@ -30,6 +30,7 @@ void check_plan(const TrainPlan& plan) {
   check_schedule(plan.schedule);
   check_criterion(plan.options.criterion);
   check_in_training(plan.in_training);
+  check_recording(plan.record, plan.options.criterion);
   check_optimizer(plan.options.dense_optimizer, "optimizer");
   check_optimizer(plan.options.embedding_optimizer, "optimizer of embeddings");
   for (const ParameterGroup& group : plan.options.groups) check_optimizer(group.optimizer, "optimizer of " + group.pattern);
@@ -69,6 +70,7 @@ class Training {
       : data_(std::move(data)), set_(set), plan_(plan), stop_(stop), progress_(progress),
         model_(make_model(plan.model, model_options(plan))),
         selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed), losses_(model_->loss_delay()),
+        recorder_(plan.record, plan.options.criterion, model_->outputs(), plan.batch_size),
         checkpoints_(plan.checkpoints, identity(plan, set.size())), early_stopping_(plan.early_stop, *model_) {
     if (!plan.parent.empty()) {
       load_safetensors(plan.parent, model_->parameters());
@@ -113,7 +115,9 @@ class Training {
     stop_.check();
     const uint64_t at = state_.batches % batches_per_epoch_;
     if (at == 0) state_.epoch_loss = 0.0, state_.epoch_batches = 0;
-    const double loss = step(selector_.select(*model_, batch, state_.batches), at);
+    const Batch chosen = selector_.select(*model_, batch, state_.batches);
+    const double loss = step(chosen, at);
+    recorder_.passed(chosen);
     losses_.passed(batch, state_.updates);
     if (losses_.due()) told(loss);
     ++state_.batches;
@@ -126,6 +130,7 @@ class Training {
     const bool over = state_.updates == total_steps_ || early_stopping_.ended(state_);
     if (!over && updated_ && checkpoints_.due(state_.updates)) {
       await_losses();  // a checkpoint is kept only of a sound training
+      recorder_.flush();
       checkpoints_.save(*model_, early_stopping_.tensors(), state_);
     }
     return !over;
@@ -150,13 +155,13 @@ class Training {
     const float factor = schedule_factor(plan_.schedule, state_.updates, total_steps_, steps_per_epoch_);
     updated_ = true;
     if (plan_.accumulate == 1 && plan_.clip_norm == 0.0F) {
-      const double loss = model_->step(batch, factor);
+      const double loss = model_->step(batch, factor, recorder_.wanted());
       ++state_.updates;
       return loss;
     }
     const uint64_t first = at - at % plan_.accumulate;
     const uint64_t parts = std::min<uint64_t>(plan_.accumulate, batches_per_epoch_ - first);
-    const double loss = model_->accumulate(batch, 1.0F / static_cast<float>(parts));
+    const double loss = model_->accumulate(batch, 1.0F / static_cast<float>(parts), recorder_.wanted());
     updated_ = at + 1 == first + parts;
     if (updated_) {
       model_->update(factor, clip());
@@ -191,6 +196,7 @@ class Training {
   TrainResult finish() {
     if (started_ == Clock::time_point()) begin();
     await_losses();
+    recorder_.flush();
     const auto ended = Clock::now();
     result_.steps = state_.updates;
     result_.samples = state_.samples;
@@ -215,6 +221,7 @@ class Training {
   std::unique_ptr<Model> model_;
   BatchSelector selector_;
   LateLosses losses_;
+  Recorder recorder_;
   Checkpointer checkpoints_;
   EarlyStopping early_stopping_;
   LoopState state_;

@@ -15,6 +15,7 @@
 #include "train/in_training.h"
 #include "train/loader.h"
 #include "train/model.h"
+#include "train/recorder.h"
 #include "train/schedule.h"
 #include "trainset/trainset.h"
 
@@ -33,6 +34,7 @@ struct TrainPlan {
   EarlyStop early_stop;
   Checkpoints checkpoints;
   InTraining in_training;
+  Recording record;
   Shuffle shuffle = Shuffle::kGlobal;
   uint32_t shuffle_block = 65'536;
   uint32_t loader_threads = 0;                     // LoaderOptions::threads

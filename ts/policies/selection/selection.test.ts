@@ -5,6 +5,7 @@ import type { SelectedSet } from '../define.js';
 import { allData } from './all-data.js';
 import { freshness } from './freshness.js';
 import { newData } from './new-data.js';
+import { recorded } from './recorded.js';
 import { uniform } from './uniform.js';
 
 const day = 86_400_000;
@@ -71,6 +72,29 @@ test('amounts are either samples or ratio, in range', () => {
     assert.not(freshness.config.safeParse({ ...config, halfLife: '1d' }).success, JSON.stringify(config));
   }
   assert.not(freshness.config.safeParse({ samples: 5 }).success);
+});
+
+test('recorded takes unseen samples first, then the greatest or least values', async () => {
+  const timestamps = BigInt64Array.from({ length: 8 }, (_, i) => BigInt(i));
+  const values = Float32Array.from([0.5, 0.1, Number.NaN, 0.9, 0.2, 0.8, 0.3, 0.4]);
+  const context = { ...memoryContext({ first: 0, end: 8, timestamps }), recorded: async () => values };
+  const by = (choice: string, samples: number) => recorded.select(recorded.config.parse({ by: 'loss', choice, samples }), context);
+  assert.equal(keysOf(await by('greatest', 3)), [2, 3, 5]);
+  assert.equal(keysOf(await by('least', 3)), [1, 2, 4]);
+  assert.equal(await by('greatest', 8), { first: 0, end: 8 });
+});
+
+test('recorded samples in proportion to the value, and by doubt where it goes by confidence', async () => {
+  const n = 4000;
+  const timestamps = BigInt64Array.from({ length: n }, (_, i) => BigInt(i));
+  const values = Float32Array.from({ length: n }, (_, i) => (i % 2 === 0 ? 0.9 : 0.6));
+  const evenShare = async (by: string) => {
+    const context = { ...memoryContext({ first: 0, end: n, timestamps, seed: 3 }), recorded: async () => values };
+    const keys = keysOf(await recorded.select(recorded.config.parse({ by, samples: 200 }), context));
+    return keys.filter((key) => key % 2 === 0).length / 200;
+  };
+  assert.ok(Math.abs((await evenShare('loss')) - 0.6) < 0.1, 'loss: 0.9 against 0.6');
+  assert.ok(Math.abs((await evenShare('confidence')) - 0.2) < 0.1, 'confidence: 0.1 against 0.4');
 });
 
 test.run();

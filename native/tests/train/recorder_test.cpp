@@ -1,0 +1,109 @@
+#include "train/recorder.h"
+
+#include <atomic>
+#include <cmath>
+#include <thread>
+
+#include "base/file.h"
+#include "samples_fixture.h"
+#include "train/train.h"
+
+namespace sluice {
+namespace {
+
+using testing::error_of;
+
+class RecorderTest : public testing::SamplesTest {
+ protected:
+  TrainPlan plan_of(const std::string& name) {
+    TrainPlan plan;
+    plan.features.dense = {{DenseOp::kValue, 0, 500.0F, 0.002F}};
+    plan.model = MlpSpec{1, {4, 1}};
+    plan.options.dense_optimizer.lr = 0.1F;
+    plan.batch_size = 64;
+    plan.output = folder_.file(name + ".model");
+    plan.record = {folder_.file(name), {Recorded::kLoss, Recorded::kGradientNorm, Recorded::kConfidence}};
+    return plan;
+  }
+
+  std::vector<float> read(const TrainPlan& plan, const char* column, uint64_t rows) {
+    std::vector<float> values(rows);
+    MetadataStore::open(plan.record.folder, false)->read_range(column, 0, rows, values.data());
+    return values;
+  }
+};
+
+/// Of a BCE the three are functions of one another: the gradient at the logit is p - y.
+TEST_F(RecorderTest, KeepsLossGradientAndConfidenceOfEverySampleOfTheSet) {
+  fill(1000);
+  const auto set = set_of(every_third(1000));
+  const TrainPlan plan = plan_of("a");
+  train(dataset_->snapshot(), *set, plan, StopFlag{}, {});
+  const auto losses = read(plan, "loss", 1000), norms = read(plan, "gradient-norm", 1000), confidences = read(plan, "confidence", 1000);
+  for (size_t key = 0; key < 1000; ++key) {
+    if (key % 3 != 0) {
+      EXPECT_TRUE(std::isnan(losses[key]) && std::isnan(norms[key]) && std::isnan(confidences[key])) << key;
+      continue;
+    }
+    EXPECT_NEAR(losses[key], -std::log1p(-norms[key]), 1e-5F) << key;
+    EXPECT_NEAR(confidences[key], std::max(norms[key], 1.0F - norms[key]), 1e-6F) << key;
+  }
+}
+
+TEST_F(RecorderTest, AResumedTrainingEndsWithTheSameValues) {
+  fill(3000);
+  const auto set = set_of(every_third(3000));
+  TrainPlan plan = plan_of("straight");
+  plan.epochs = 400;
+  train(dataset_->snapshot(), *set, plan, StopFlag{}, {});
+  TrainPlan resumed = plan_of("resumed");
+  resumed.epochs = 400;
+  resumed.checkpoints = {folder_.file("checkpoint"), 7, 0.0};
+  StopFlag stop;
+  std::atomic<bool> ended{false};
+  std::thread watcher([&] {
+    while (!path_exists(resumed.checkpoints.path) && !ended) {
+    }
+    stop.request();
+  });
+  EXPECT_EQ(error_of([&] { train(dataset_->snapshot(), *set, resumed, stop, {}); }).first, "E_ABORTED");
+  ended = true;
+  watcher.join();
+  train(dataset_->snapshot(), *set, resumed, StopFlag{}, {});
+  for (const char* column : {"loss", "gradient-norm", "confidence"}) {
+    const auto expected = read(plan, column, 3000), got = read(resumed, column, 3000);
+    for (size_t key = 0; key < 3000; key += 3) EXPECT_EQ(got[key], expected[key]) << column << " of " << key;
+  }
+}
+
+TEST_F(RecorderTest, RefusesAValueTwiceAndTheConfidenceOfARegression) {
+  EXPECT_EQ(error_of([] { check_recording({"f", {Recorded::kLoss, Recorded::kLoss}}, Criterion::kBce); }).first, "E_ARGUMENT");
+  EXPECT_EQ(error_of([] { check_recording({"f", {Recorded::kConfidence}}, Criterion::kMse); }).first, "E_ARGUMENT");
+  EXPECT_EQ(error_of([] { check_recording({"f", {Recorded::kLoss}}, Criterion::kMse); }).first, "");
+}
+
+TEST_F(RecorderTest, ConfidenceIsThatOfTheLikeliestClass) {
+  Recorder recorder({folder_.file("c"), {Recorded::kConfidence, Recorded::kGradientNorm}}, Criterion::kCrossEntropy, 3, 2);
+  const Scores scores = recorder.wanted();
+  EXPECT_EQ(scores.losses, nullptr);
+  const float logits[] = {0.0F, std::log(2.0F), 0.0F, 900.0F, -900.0F, 0.0F};
+  const float gradients[] = {0.3F, -0.4F, 0.0F, 0.0F, 0.0F, 0.0F};
+  std::copy_n(logits, 6, scores.logits);
+  std::copy_n(gradients, 6, scores.logit_gradients);
+  const uint64_t keys[] = {7, 3};
+  Batch batch;
+  batch.rows = 2;
+  batch.keys = keys;
+  recorder.passed(batch);
+  recorder.flush();
+  float values[2];
+  const auto store = MetadataStore::open(folder_.file("c"), false);
+  store->read("confidence", keys, 2, values);
+  EXPECT_NEAR(values[0], 0.5F, 1e-6F);
+  EXPECT_EQ(values[1], 1.0F);
+  store->read("gradient-norm", keys, 2, values);
+  EXPECT_NEAR(values[0], 0.5F, 1e-6F);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -33,6 +33,8 @@ constexpr std::array<std::pair<const char*, BatchScore>, 3> kBatchScores{
 constexpr std::array<std::pair<const char*, BatchChoice>, 2> kBatchChoices{
     {{"sampled", BatchChoice::kSampled}, {"greatest", BatchChoice::kGreatest}}};
 
+constexpr std::array<std::pair<const char*, InTrainingMode>, 2> kInTrainingModes{
+    {{"batch-then-sample", InTrainingMode::kBatchThenSample}, {"sample-then-batch", InTrainingMode::kSampleThenBatch}}};
 constexpr std::array<std::pair<const char*, Recorded>, 3> kRecorded{
     {{"loss", Recorded::kLoss}, {"gradient-norm", Recorded::kGradientNorm}, {"confidence", Recorded::kConfidence}}};
 
@@ -84,7 +86,8 @@ void read_loop(const Arg& arg, TrainPlan& plan) {
   plan.accumulate = arg.field("accumulate").integer32(1, kMaxBatchSize);
   plan.clip_norm = arg.field("clipNorm").real();
   const Arg in_training = arg.field("inTraining");
-  plan.in_training = {in_training.field("keep").real(), in_training.field("score").choice(kBatchScores), in_training.field("choice").choice(kBatchChoices)};
+  plan.in_training = {in_training.field("keep").real(), in_training.field("score").choice(kBatchScores), in_training.field("choice").choice(kBatchChoices), in_training.field("mode").choice(kInTrainingModes),
+                      in_training.field("every").integer32(1, kMaxEpochs)};
   const Arg record = arg.field("record");
   plan.record.folder = record.field("folder").text(0, kMaxPathBytes);
   for (const Arg& value : record.field("values").elements(kRecorded.size())) plan.record.values.push_back(value.choice(kRecorded));

@@ -38,6 +38,7 @@ add_library(sluice_train STATIC
   src/train/read_ahead.cpp
   src/train/recorder.cpp
   src/train/schedule.cpp
+  src/train/set_sampler.cpp
   src/train/script/archive.cpp
   src/train/script/check.cpp
   src/train/script/graph_check.cpp

@@ -151,7 +151,12 @@ const earlyStop = z
 
 const inTraining = z
   .strictObject({
-    keep: z.number().gt(0).lt(1).describe('Share of each batch that is trained on.'),
+    mode: z
+      .enum(['batch-then-sample', 'sample-then-batch'])
+      .default('batch-then-sample')
+      .describe('Score each batch and train on a part of it, or score the whole set before an epoch and make batches of a part of it.'),
+    every: whole(1, 1_000_000).default(1).describe('Epochs that a part of the set is trained on (sample-then-batch).'),
+    keep: z.number().gt(0).lt(1).describe('Share of each batch, or of the set, that is trained on.'),
     score: z
       .enum(['gradient-norm', 'loss', 'uniform'])
       .default('gradient-norm')
@@ -163,7 +168,11 @@ const inTraining = z
         'sampled: by the score, with losses weighted so that the expected gradient stays; greatest: the highest scores, unweighted.',
       ),
   })
-  .describe('In-training selection (batch then sample): every batch is scored, a part of it is trained on.');
+  .refine(({ mode, every }) => mode === 'sample-then-batch' || every === 1, {
+    error: 'expected none: it belongs to sample-then-batch',
+    path: ['every'],
+  })
+  .describe('In-training selection: samples are scored while the model trains, and it trains on a part of them.');
 
 const record = z
   .array(z.enum(['loss', 'gradient-norm', 'confidence']))

@@ -121,7 +121,7 @@ export async function makeTrainPlan(folder: string, dataset: Dataset, changes: P
     clipNorm: 0,
     schedule,
     earlyStop: { heldOut: 0, patience: 1, leastGain: 0 },
-    inTraining: { keep: 1, score: 'uniform', choice: 'sampled' },
+    inTraining: { keep: 1, score: 'uniform', choice: 'sampled', mode: 'batch-then-sample', every: 1 },
     record: { folder: '', values: [] },
     checkpoints: { path: '', everySteps: 0, everySeconds: 0 },
     shuffle: 'global',

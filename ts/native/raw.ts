@@ -132,7 +132,13 @@ export type RawTrainPlan = {
   schedule: RawSchedule;
   earlyStop: { heldOut: number; patience: number; leastGain: number }; // heldOut 0 = none
   /** keep 1 = no selection; native/src/train/in_training.h. */
-  inTraining: { keep: number; score: 'uniform' | 'loss' | 'gradient-norm'; choice: 'sampled' | 'greatest' };
+  inTraining: {
+    keep: number;
+    score: 'uniform' | 'loss' | 'gradient-norm';
+    choice: 'sampled' | 'greatest';
+    mode: 'batch-then-sample' | 'sample-then-batch';
+    every: number;
+  };
   record: { folder: string; values: RawRecorded[] }; // none: nothing is recorded
   checkpoints: { path: string; everySteps: number; everySeconds: number }; // path '' = none; 0 = not so
   shuffle: 'global' | 'block' | 'none';

@@ -41,7 +41,7 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
     clipNorm: training.clipNorm ?? 0,
     schedule: scheduleOf(training.schedule),
     earlyStop: training.earlyStop ?? { heldOut: 0, patience: 1, leastGain: 0 },
-    inTraining: training.inTraining ?? { keep: 1, score: 'uniform', choice: 'sampled' },
+    inTraining: training.inTraining ?? { keep: 1, score: 'uniform', choice: 'sampled', mode: 'batch-then-sample', every: 1 },
     shuffle: training.shuffle,
     shuffleBlock: training.shuffleBlock,
     weights: weightsOf(pipeline),

@@ -33,26 +33,39 @@ BatchWidths batch_widths(const InputShape& shape) {
 
 void check_in_training(const InTraining& options) {
   require(options.keep > 0.0F && options.keep <= 1.0F, "in-training selection: the share to keep", "above 0 up to 1", options.keep);
+  require(options.every > 0, "in-training selection: every", "at least 1 epoch", 0);
 }
 
-Batch BatchSelector::select(Model& model, const Batch& batch, uint64_t number) {
-  if (!options_.active()) return batch;
-  const auto count = std::max<size_t>(1, static_cast<size_t>(std::lround(static_cast<double>(options_.keep) * static_cast<double>(batch.rows))));
-  score(model, batch);
-  choose(batch.rows, count, number);
-  return gather(batch);
+size_t kept_count(const InTraining& options, size_t of) {
+  return std::max<size_t>(1, static_cast<size_t>(std::lround(static_cast<double>(options.keep) * static_cast<double>(of))));
 }
 
-void BatchSelector::score(Model& model, const Batch& batch) {
+/// Sampling without replacement by keys u^(1/w), whose greatest are taken (Efraimidis and Spirakis, 2006): -log(u) / w is least.
+void choose_by_score(const InTraining& options, const std::vector<float>& scores, size_t count, Rng& rng, std::vector<uint32_t>& chosen, std::vector<float>& factors) {
+  const size_t rows = scores.size();
+  const bool sampled = options.choice == BatchChoice::kSampled || options.score == BatchScore::kUniform;
+  std::vector<double> share(rows);
+  for (size_t r = 0; r < rows; ++r) share[r] = std::isfinite(scores[r]) ? std::max(1e-12, static_cast<double>(scores[r])) : 1e30;
+  std::vector<double> rank(rows);
+  for (size_t r = 0; r < rows; ++r) rank[r] = sampled ? -std::log(1.0 - rng.uniform()) / share[r] : -share[r];
+  chosen.resize(rows);
+  std::iota(chosen.begin(), chosen.end(), 0U);
+  keep_least(chosen, count, [&](uint32_t row) { return rank[row]; });
+  const double mean = std::accumulate(share.begin(), share.end(), 0.0) / static_cast<double>(rows);
+  factors.assign(count, 1.0F);
+  if (!sampled) return;
+  for (size_t i = 0; i < count; ++i) factors[i] = static_cast<float>(mean / share[chosen[i]]);
+}
+
+const std::vector<float>& BatchScorer::score(Model& model, const Batch& batch) {
   scores_.assign(batch.rows, 1.0F);
-  if (options_.score == BatchScore::kLoss) {
-    Scores wanted;
+  Scores wanted;
+  if (score_ == BatchScore::kLoss) {
     wanted.losses = scores_.data();
     model.score(batch, wanted);
-  } else if (options_.score == BatchScore::kGradientNorm) {
+  } else if (score_ == BatchScore::kGradientNorm) {
     const size_t outputs = model.outputs();
     gradients_.resize(batch.rows * outputs);
-    Scores wanted;
     wanted.logit_gradients = gradients_.data();
     model.score(batch, wanted);
     for (size_t r = 0; r < batch.rows; ++r) {
@@ -61,23 +74,14 @@ void BatchSelector::score(Model& model, const Batch& batch) {
       scores_[r] = static_cast<float>(std::sqrt(sum));
     }
   }
+  return scores_;
 }
 
-/// Sampling without replacement by keys u^(1/w), whose greatest are taken (Efraimidis and Spirakis, 2006): -log(u) / w is least.
-void BatchSelector::choose(size_t rows, size_t count, uint64_t number) {
-  const bool sampled = options_.choice == BatchChoice::kSampled || options_.score == BatchScore::kUniform;
-  std::vector<double> share(rows);
-  for (size_t r = 0; r < rows; ++r) share[r] = std::isfinite(scores_[r]) ? std::max(1e-12, static_cast<double>(scores_[r])) : 1e30;
+Batch BatchSelector::select(Model& model, const Batch& batch, uint64_t number) {
+  if (!options_.active() || options_.mode != InTrainingMode::kBatchThenSample) return batch;
   Rng rng(seed_, kStream + number);
-  std::vector<double> rank(rows);
-  for (size_t r = 0; r < rows; ++r) rank[r] = sampled ? -std::log(1.0 - rng.uniform()) / share[r] : -share[r];
-  chosen_.resize(rows);
-  std::iota(chosen_.begin(), chosen_.end(), 0U);
-  keep_least(chosen_, count, [&](uint32_t row) { return rank[row]; });
-  const double mean = std::accumulate(share.begin(), share.end(), 0.0) / static_cast<double>(rows);
-  factors_.assign(count, 1.0F);
-  if (!sampled) return;
-  for (size_t i = 0; i < count; ++i) factors_[i] = static_cast<float>(mean / share[chosen_[i]]);
+  choose_by_score(options_, scorer_.score(model, batch), kept_count(options_, batch.rows), rng, chosen_, factors_);
+  return gather(batch);
 }
 
 Batch BatchSelector::gather(const Batch& batch) {

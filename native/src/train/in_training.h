@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/rng.h"
 #include "train/features.h"
 #include "train/model.h"
 
@@ -12,14 +13,36 @@ namespace sluice {
 
 enum class BatchScore : uint8_t { kUniform, kLoss, kGradientNorm };
 enum class BatchChoice : uint8_t { kSampled, kGreatest };
+enum class InTrainingMode : uint8_t { kBatchThenSample, kSampleThenBatch };  // the latter: set_sampler.h
 
 struct InTraining {
-  float keep = 1.0F;  // share of each batch that is trained on, above 0; 1: no selection
+  float keep = 1.0F;  // share of each batch, or of the set, that is trained on, above 0; 1: no selection
   BatchScore score = BatchScore::kGradientNorm;
   /// kSampled: without replacement, with probabilities p proportional to the scores; losses are weighted by 1 / (n p), which
   /// keeps the expected gradient. kGreatest: those with the greatest scores, unweighted.
   BatchChoice choice = BatchChoice::kSampled;
+  InTrainingMode mode = InTrainingMode::kBatchThenSample;
+  uint32_t every = 1;  // epochs between two scoring passes over the set
   bool active() const { return keep < 1.0F; }
+};
+
+/// How many of so many are kept, at least one.
+size_t kept_count(const InTraining& options, size_t of);
+
+/// Chooses `count` rows by their scores into `chosen`, ascending, with the factors that their weights get. A score that is no
+/// number counts as the greatest: the step will tell.
+void choose_by_score(const InTraining& options, const std::vector<float>& scores, size_t count, Rng& rng, std::vector<uint32_t>& chosen, std::vector<float>& factors);
+
+/// Scores the rows of batches by a forward pass.
+class BatchScorer {
+ public:
+  explicit BatchScorer(BatchScore score) : score_(score) {}
+  /// Valid until the next call.
+  const std::vector<float>& score(Model& model, const Batch& batch);
+
+ private:
+  BatchScore score_;
+  std::vector<float> scores_, gradients_;
 };
 
 /// Widths of a batch's rows.
@@ -36,21 +59,19 @@ void check_in_training(const InTraining& options);
 
 class BatchSelector {
  public:
-  BatchSelector(const InTraining& options, const BatchWidths& widths, uint64_t seed) : options_(options), widths_(widths), seed_(seed) {}
+  BatchSelector(const InTraining& options, const BatchWidths& widths, uint64_t seed) : options_(options), widths_(widths), seed_(seed), scorer_(options.score) {}
 
-  /// The part of the batch to train on, at least one row, valid until the next call. The choice depends on the seed and
-  /// `number`, the batch's place in the training. A score that is no number counts as the greatest: the step will tell.
+  /// The part of the batch to train on, valid until the next call. The choice depends on the seed and `number`, the batch's
+  /// place in the training.
   Batch select(Model& model, const Batch& batch, uint64_t number);
 
  private:
-  void score(Model& model, const Batch& batch);
-  void choose(size_t rows, size_t count, uint64_t number);
   Batch gather(const Batch& batch);
 
   InTraining options_;
   BatchWidths widths_;
   uint64_t seed_;
-  std::vector<float> scores_, gradients_;
+  BatchScorer scorer_;
   std::vector<uint32_t> chosen_;  // ascending
   std::vector<float> factors_;    // by which a chosen row's weight is multiplied
   std::vector<float> dense_, values_, labels_, weights_;

@@ -24,13 +24,30 @@ uint32_t threads_of(const LoaderOptions& options, const Encoder& encoder) {
 
 }  // namespace
 
+/// An entry is held out by a hash of seed and position: the same ones for training and for validation, in every run.
+std::vector<uint32_t> entries_to_read(const LoaderOptions& options, uint64_t size) {
+  std::vector<uint32_t> positions;
+  if (options.held_out == 0.0F) return positions;
+  const auto limit = static_cast<uint64_t>(std::min(options.held_out, 1.0F) * 0x1.0p53);
+  const uint64_t base = splitmix64(options.seed ^ 0x76616c6964ULL);
+  for (uint64_t i = 0; i < size; ++i) {
+    const bool held_out = splitmix64(base + i) >> 11 < limit;
+    if (held_out == options.validation) positions.push_back(static_cast<uint32_t>(i));
+  }
+  if (positions.empty()) {
+    throw Error(code::kArgument, "of " + std::to_string(size) + " samples none is left for " + (options.validation ? "validation" : "training"));
+  }
+  return positions;
+}
+
 Loader::Loader(std::shared_ptr<Snapshot> data, const TrainSet& set, const Features& features, const LoaderOptions& options)
     : data_(std::move(data)), set_(set), options_(options), encoder_(features, data_->schema(), options.id_limit), record_bytes_(data_->schema().record_bytes()) {
   if (set_.size() == 0 || set_.size() > 0xffffffffU) {
     throw Error(code::kArgument, "training set: expected 1 to 4294967295 entries, got " + std::to_string(set_.size()));
   }
   if (options_.block == 0) throw Error(code::kArgument, "shuffle block: expected at least 1, got 0");
-  std::vector<uint32_t> positions = choose_positions();
+  std::vector<uint32_t> positions = entries_to_read(options_, set_.size());
+  samples_ = static_cast<uint32_t>(positions.empty() ? set_.size() : positions.size());
   options_.batch_size = std::min(options_.batch_size, samples_);
   batches_per_epoch_ = (uint64_t{samples_} + options_.batch_size - 1) / options_.batch_size;
   total_ = batches_per_epoch_ * options_.epochs;
@@ -41,26 +58,6 @@ Loader::Loader(std::shared_ptr<Snapshot> data, const TrainSet& set, const Featur
 }
 
 Loader::~Loader() { stop(); }
-
-/// An entry is held out by a hash of seed and position: the same ones for training and for validation, in every run. Empty
-/// without held-out entries.
-std::vector<uint32_t> Loader::choose_positions() {
-  std::vector<uint32_t> positions;
-  samples_ = static_cast<uint32_t>(set_.size());
-  if (options_.held_out > 0.0F) {
-    const auto limit = static_cast<uint64_t>(std::min(options_.held_out, 1.0F) * 0x1.0p53);
-    const uint64_t base = splitmix64(options_.seed ^ 0x76616c6964ULL);
-    for (uint32_t i = 0; i < samples_; ++i) {
-      const bool held_out = splitmix64(base + i) >> 11 < limit;
-      if (held_out == options_.validation) positions.push_back(i);
-    }
-    samples_ = static_cast<uint32_t>(positions.size());
-  }
-  if (samples_ == 0) {
-    throw Error(code::kArgument, "of " + std::to_string(set_.size()) + " samples none is left for " + (options_.validation ? "validation" : "training"));
-  }
-  return positions;
-}
 
 void Loader::make_slots() {
   const size_t bytes = BatchSlot::bytes(options_.batch_size, encoder_, set_.weighted());
@@ -140,7 +137,7 @@ void Loader::fill(Slot& slot, const Claim& claim, Scratch& scratch) {
   read_ahead(scratch.records.data(), n, record_bytes_);
   for (size_t i = 0; i < n; ++i) check_label(options_.criterion, slot.labels()[i], slot.keys()[i], options_.outputs);
   std::optional<Augment> augment;
-  if (!options_.validation) augment = Augment{options_.seed, claim.batch / batches_per_epoch_};
+  if (options_.augment && !options_.validation) augment = Augment{options_.seed, claim.batch / batches_per_epoch_};
   EncodedRows inputs = slot.inputs();
   inputs.stride = n;
   encoder_.encode({n, slot.keys(), scratch.timestamps.data(), scratch.records.data()}, augment, inputs, &cancelled_);

@@ -31,12 +31,16 @@ struct LoaderOptions {
   uint64_t first_batch = 0; // where to begin: the batches before it are passed over, as if they had been read
   float held_out = 0.0F;    // share of the entries, 0 to below 1, that are left for validation
   bool validation = false;  // read those instead of the others, without augmentation
+  bool augment = true;      // random crops and flips
   uint32_t block = 65'536;  // of Shuffle::kBlock
   uint32_t threads = 0;     // that read and encode; 0: one, with a tensor feature a quarter of the cores
   uint64_t memory = uint64_t{1} << 30;  // bytes of all batches in flight: fewer slots and threads where they do not fit
   uint32_t id_limit = 0;    // token ids must be below it; 0: not negative
   BatchMemory* batch_memory = nullptr;  // null: ordinary memory
 };
+
+/// Positions of the entries that a loader with these options reads of so many; empty: all of them.
+std::vector<uint32_t> entries_to_read(const LoaderOptions& options, uint64_t size);
 
 class Loader {
  public:
@@ -73,7 +77,6 @@ class Loader {
     EpochOrder::Order order;
   };
 
-  std::vector<uint32_t> choose_positions();
   void make_slots();
   void start(uint32_t threads);
   void stop() noexcept;

@@ -13,6 +13,7 @@
 #include "train/fit.h"
 #include "train/late_losses.h"
 #include "train/optimizer.h"
+#include "train/set_sampler.h"
 
 namespace sluice {
 
@@ -70,6 +71,7 @@ class Training {
       : data_(std::move(data)), set_(set), plan_(plan), stop_(stop), progress_(progress),
         model_(make_model(plan.model, model_options(plan))),
         selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed), losses_(model_->loss_delay()),
+        sampler_(plan.in_training, set, entries_to_read(loader_options(plan, *model_), set.size()), plan.options.seed),
         recorder_(plan.record, plan.options.criterion, model_->outputs(), plan.batch_size),
         checkpoints_(plan.checkpoints, identity(plan, set.size())), early_stopping_(plan.early_stop, *model_) {
     if (!plan.parent.empty()) {
@@ -83,20 +85,24 @@ class Training {
 
   TrainResult run() {
     const ComputeScope compute(3.0 * model_->flops_per_row() * plan_.batch_size);
-    if (const auto state = checkpoints_.load(*model_, early_stopping_.tensors())) {
+    if (const auto state = checkpoints_.load(*model_, kept_beside())) {
+      if (!sampler_.sound()) throw Error(code::kCorrupt, plan_.checkpoints.path + " is damaged: it holds samples that the training set lacks; delete it to train anew");
       state_ = *state;
       result_.resumed_at = state_.updates;
     }
-    LoaderOptions options = loader_options(plan_, *model_);
-    options.first_batch = state_.batches;
-    Loader loader(data_, set_, plan_.features, options);
-    batches_per_epoch_ = loader.batches_per_epoch();
+    std::unique_ptr<Loader> loader = loader_from_here();
+    batches_per_epoch_ = loader->batches_per_epoch();
     steps_per_epoch_ = (batches_per_epoch_ + plan_.accumulate - 1) / plan_.accumulate;
     total_steps_ = steps_per_epoch_ * plan_.epochs;
     if (plan_.max_steps > 0) total_steps_ = std::min(total_steps_, plan_.max_steps);
     bool going_on = state_.updates < total_steps_ && !early_stopping_.ended(state_);
     while (going_on) {
-      const Batch* batch = loader.next();
+      if (state_.batches % batches_per_epoch_ == 0 && sampler_.due(state_.batches / batches_per_epoch_)) {
+        loader.reset();
+        choose();
+        loader = loader_from_here();
+      }
+      const Batch* batch = loader->next();
       if (started_ == Clock::time_point()) begin();
       if (batch == nullptr) break;
       going_on = take(*batch);
@@ -105,6 +111,31 @@ class Training {
   }
 
  private:
+  /// Reads what is left of the training, of the part of the set that is chosen.
+  std::unique_ptr<Loader> loader_from_here() {
+    LoaderOptions options = loader_options(plan_, *model_);
+    options.first_batch = state_.batches;
+    if (sampler_.active()) options.held_out = 0.0F;  // nothing of what is held out is ever chosen
+    return std::make_unique<Loader>(data_, sampler_.set(), plan_.features, options);
+  }
+
+  /// Chooses the part of the set that the next epochs read.
+  void choose() {
+    LoaderOptions options = loader_options(plan_, *model_);
+    options.epochs = 1;
+    options.shuffle = Shuffle::kNone;
+    options.augment = false;
+    Loader all(data_, set_, plan_.features, options);
+    sampler_.choose(*model_, all, state_.batches / batches_per_epoch_, stop_);
+  }
+
+  /// What a checkpoint holds beside the model.
+  std::vector<NamedTensor> kept_beside() {
+    std::vector<NamedTensor> all = early_stopping_.tensors();
+    for (NamedTensor& tensor : sampler_.tensors()) all.push_back(std::move(tensor));
+    return all;
+  }
+
   void begin() {
     started_ = reported_ = Clock::now();
     result_.start_seconds = std::chrono::duration<double>(started_ - called_).count();
@@ -131,7 +162,7 @@ class Training {
     if (!over && updated_ && checkpoints_.due(state_.updates)) {
       await_losses();  // a checkpoint is kept only of a sound training
       recorder_.flush();
-      checkpoints_.save(*model_, early_stopping_.tensors(), state_);
+      checkpoints_.save(*model_, kept_beside(), state_);
     }
     return !over;
   }
@@ -221,6 +252,7 @@ class Training {
   std::unique_ptr<Model> model_;
   BatchSelector selector_;
   LateLosses losses_;
+  SetSampler sampler_;
   Recorder recorder_;
   Checkpointer checkpoints_;
   EarlyStopping early_stopping_;

@@ -18,6 +18,7 @@ test('defaults are filled in', async () => {
     groups: [],
     schedule: { id: 'constant', per: 'step', warmupFrom: 0 },
     checkpoint: { everySeconds: 60 },
+    record: [],
     criterion: 'bce',
     precision: 'fp32',
     device: 'cpu',

@@ -87,7 +87,7 @@ training:
   # criterion: bce              # bce | cross-entropy | mse | l1 | huber, or with { id, labelSmoothing | delta } (default: by the label)
   # earlyStop: { heldOut: 0.1, patience: 2, leastGain: 0 }   # ends a training that no longer gains on held-out samples
   # record: [loss, gradient-norm, confidence]   # of each sample, for selection policies
-  # inTraining: { keep: 0.5, score: gradient-norm, choice: sampled }   # trains on a part of each batch: by gradient-norm | loss | uniform, sampled | greatest
+  # inTraining: { keep: 0.5, score: gradient-norm, choice: sampled }   # trains on a part of each batch: by gradient-norm | loss | uniform, sampled | greatest; mode: sample-then-batch scores the whole set before an epoch
   checkpoint: { everySeconds: 60 }           # also everySteps; a killed training goes on from the last one
   precision: fp32               # fp32 | bf16 | fp16
   # device: cpu                 # cpu | cuda | auto
@@ -104,11 +104,12 @@ trigger:                        # when to train: the id of a policy (see: sluice
   # { id: amount, samples: 50000 } trains after every 50,000 samples
 
 selection:                      # on what to train: the id of a policy or ./my-selection.ts
-  id: new-data                  # new-data | all-data | uniform | freshness
+  id: new-data                  # new-data | all-data | uniform | freshness | recorded
   reset: true                   # true: samples since the previous trigger | false: all so far (default: by policy)
   # limit: 100000               # at most this many samples (default: no limit)
   # keep: latest                # what is kept of more: latest | uniform
   # { id: uniform, samples: 100000 }         a uniform sample, also as a part of all: ratio: 0.1
+  # { id: recorded, by: loss, ratio: 0.1, choice: sampled }   by what training.record keeps: sampled | greatest | least
   # { id: freshness, ratio: 0.1, halfLife: 30d }   a sample that prefers recent data
 
 evaluation:                     # every model is evaluated on windows of the stream

@@ -16,6 +16,11 @@ const selectionConfigs: Record<string, unknown[]> = {
     { samples: 5, halfLife: '1d' },
     { ratio: 0.3, halfLife: '1w' },
   ],
+  recorded: [
+    { by: 'loss', ratio: 0.3 },
+    { by: 'gradient-norm', samples: 5, choice: 'greatest' },
+    { by: 'confidence', ratio: 0.5, choice: 'least' },
+  ],
 };
 
 for (const policy of triggerPolicies) {

@@ -21,7 +21,10 @@ export type PipelineRecord = {
   seconds: RunResult['seconds'];
 };
 
-type Step = 'trigger' | 'training' | 'evaluation';
+/** The frozen training set of a trigger. */
+export type SetRecord = { trainset: string; size: number };
+
+type Step = 'trigger' | 'set' | 'training' | 'evaluation';
 type Key = [pipeline: string, step: Step | 'pipeline' | 'lock'] | [pipeline: string, step: Step, trigger: number];
 
 export class Journal {
@@ -60,6 +63,10 @@ export class Journal {
     return this.#db.get([pipeline, 'trigger', id]) as TriggerRecord | undefined;
   }
 
+  set(pipeline: string, id: number): SetRecord | undefined {
+    return this.#db.get([pipeline, 'set', id]) as SetRecord | undefined;
+  }
+
   training(pipeline: string, id: number): TrainingRecord | undefined {
     return this.#db.get([pipeline, 'training', id]) as TrainingRecord | undefined;
   }
@@ -74,6 +81,10 @@ export class Journal {
 
   putTrigger(pipeline: string, record: TriggerRecord): Promise<void> {
     return this.#put([pipeline, 'trigger', record.id], record);
+  }
+
+  putSet(pipeline: string, id: number, record: SetRecord): Promise<void> {
+    return this.#put([pipeline, 'set', id], record);
   }
 
   putTraining(pipeline: string, record: TrainingRecord): Promise<void> {

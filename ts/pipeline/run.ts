@@ -13,7 +13,7 @@ import type { Trigger, TriggerDecision } from '../policies/define.js';
 import type { OnEvent } from './events.js';
 import { type Folders, foldersOf, makeFolder } from './folders.js';
 import { ingestPipeline } from './ingest.js';
-import { Journal, type PipelineRecord, readResult } from './journal.js';
+import { Journal, type PipelineRecord, readResult, type SetRecord } from './journal.js';
 import { deviceName } from './device.js';
 import { type ParserPool, parserPool } from './parsers.js';
 import { recipeOf, type TrainingRecipe } from './plan.js';
@@ -204,9 +204,9 @@ class Run {
       this.onEvent({ type: 'trained', training: earlier, recorded: true });
       return earlier;
     }
-    const set = await this.#timed('select', () => select(this.pipeline, this.snapshot, this.#recorded, trigger, first));
+    const set = await this.#timed('select', () => this.#select(trigger, first));
     if (set === null) return null;
-    const trainset = await this.#timed('select', () => freezeTrainset(this.folders.trainsets, set.selection, this.snapshot.size));
+    const { trainset, size } = set;
     const parent = trigger.id === 0 || this.pipeline.config.training.start === 'previous' ? this.#model : null;
     const metadata = {
       pipeline: this.#id,
@@ -225,7 +225,7 @@ class Run {
     const ids = {
       triggerId: trigger.id,
       trainset,
-      trainsetSize: set.size,
+      trainsetSize: size,
       modelId: `${this.#id}/${trigger.id}`,
       modelFile: output,
       parent: parent?.id ?? null,
@@ -234,6 +234,22 @@ class Run {
     await this.journal.putTraining(this.#id, training);
     this.onEvent({ type: 'trained', training, recorded: false });
     return training;
+  }
+
+  /**
+   * The frozen set. Where trainings record values it is journalled before its own training changes them: a run that goes on
+   * would else select from others. Without them selecting again gives the same set, also where its file was lost.
+   */
+  async #select(trigger: TriggerRecord, first: number): Promise<SetRecord | null> {
+    const records = this.pipeline.config.training.record.length > 0;
+    const earlier = records ? this.journal.set(this.#id, trigger.id) : undefined;
+    if (earlier !== undefined) return earlier;
+    const selected = await select(this.pipeline, this.snapshot, this.#recorded, trigger, first);
+    if (selected === null) return null;
+    const trainset = await freezeTrainset(this.folders.trainsets, selected.selection, this.snapshot.size);
+    const set = { trainset, size: selected.size };
+    if (records) await this.journal.putSet(this.#id, trigger.id, set);
+    return set;
   }
 
   async #evaluate(training: TrainingRecord, key: number): Promise<void> {

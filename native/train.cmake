@@ -16,7 +16,6 @@ add_library(sluice_train STATIC
   src/train/features.cpp
   src/train/fit.cpp
   src/train/image_encoder.cpp
-  src/train/image_kernels.cpp
   src/train/in_training.cpp
   src/train/kernels.cpp
   src/train/loader.cpp
@@ -31,7 +30,6 @@ add_library(sluice_train STATIC
   src/train/models/resnet.cpp
   src/train/models/torch_model.cpp
   src/train/models/transformer.cpp
-  src/train/norm_kernels.cpp
   src/train/optimizer.cpp
   src/train/panels.cpp
   src/train/parser_queue.cpp

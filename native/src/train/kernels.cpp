@@ -1,12 +1,16 @@
-#include "train/gemm_kernels.h"
+// Chooses, once, the instruction set whose loops this CPU runs.
 #include "train/kernels.h"
+
+#include "train/gemm_kernels.h"
+#include "train/image_kernels.h"
+#include "train/norm_kernels.h"
 
 namespace sluice {
 
-namespace kernels_base { extern const Kernels table; extern const GemmKernels gemm_table; }
+namespace kernels_base { extern const Kernels table; extern const GemmKernels gemm_table; extern const ImageKernels image_table; extern const NormTable norm_table; }
 #if defined(__x86_64__)
-namespace kernels_avx2 { extern const Kernels table; extern const GemmKernels gemm_table; }
-namespace kernels_avx512 { extern const Kernels table; extern const GemmKernels gemm_table; }
+namespace kernels_avx2 { extern const Kernels table; extern const GemmKernels gemm_table; extern const ImageKernels image_table; extern const NormTable norm_table; }
+namespace kernels_avx512 { extern const Kernels table; extern const GemmKernels gemm_table; extern const ImageKernels image_table; extern const NormTable norm_table; }
 namespace kernels_bf16 { extern const GemmKernels gemm_table; }
 #endif
 
@@ -15,23 +19,33 @@ namespace {
 struct Chosen {
   const Kernels& kernels;
   const GemmKernels& gemm;
+  const ImageKernels& image;
+  const NormTable& norm;
 };
 
-const Chosen& chosen() {
+/// The best set that has all of the -m flags its files are compiled with (native/train.cmake).
+Chosen choose() {
 #if defined(__x86_64__)
-  static const Chosen set = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
-                                ? Chosen{kernels_avx512::table, kernels_avx512::gemm_table}
-                            : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Chosen{kernels_avx2::table, kernels_avx2::gemm_table}
-                                                                                             : Chosen{kernels_base::table, kernels_base::gemm_table};
-#else
-  static const Chosen set{kernels_base::table, kernels_base::gemm_table};
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")) {
+    return {kernels_avx512::table, kernels_avx512::gemm_table, kernels_avx512::image_table, kernels_avx512::norm_table};
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return {kernels_avx2::table, kernels_avx2::gemm_table, kernels_avx2::image_table, kernels_avx2::norm_table};
+  }
 #endif
+  return {kernels_base::table, kernels_base::gemm_table, kernels_base::image_table, kernels_base::norm_table};
+}
+
+const Chosen& chosen() {
+  static const Chosen set = choose();
   return set;
 }
 
 }  // namespace
 
 const Kernels& kernels() { return chosen().kernels; }
+const ImageKernels& image_kernels() { return chosen().image; }
+const NormTable& norm_kernels() { return chosen().norm; }
 
 #if defined(__x86_64__)
 const GemmKernels& gemm_kernels(bool native_bf16) { return native_bf16 ? kernels_bf16::gemm_table : chosen().gemm; }

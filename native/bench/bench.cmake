@@ -7,6 +7,7 @@ add_executable(train_bench
   bench/train/limits.cpp
   bench/train/loader.cpp
   bench/train/main.cpp
+  bench/train/part.cpp
   bench/train/resnet.cpp)
 target_link_libraries(train_bench PRIVATE sluice_train sluice_torch sluice_warnings)
 
@@ -14,6 +15,7 @@ add_executable(gpu_bench
   bench/gpu/dlrm.cpp
   bench/gpu/image.cpp
   bench/gpu/main.cpp
-  bench/train/dlrm_data.cpp)
+  bench/train/dlrm_data.cpp
+  bench/train/part.cpp)
 target_include_directories(gpu_bench PRIVATE bench/train)
 target_link_libraries(gpu_bench PRIVATE sluice_train sluice_torch sluice_warnings)

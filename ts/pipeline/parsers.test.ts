@@ -163,14 +163,12 @@ test('the process ends with code 0 while a parser works', async () => {
     plan.features.parse.parser = pool.queue.handle;
     let steps = 0;
     train(Dataset.open(${JSON.stringify(join(folder, 'dataset'))}, { readOnly: true }), plan, { onProgress: () => { if (++steps === 2) process.exit(0); } });
-    if (process.env.HANG) setTimeout(() => process.exit(0), 500);`;
-  for (const [hang, body] of [
-    ['', json],
-    ['1', 'for (;;);'],
-  ] as const) {
+    process.stdin.once('data', () => process.exit(0));`;
+  // It goes in the middle of a training, or is told to by the test once a parser has said that it hangs.
+  for (const body of [json, "writeSync(1, 'hanging'); for (;;);"]) {
     writeFileSync(
       join(own, 'p.ts'),
-      `import { defineParser } from 'sluice';\nimport { z } from 'zod';\nexport default defineParser({ id: 'p', summary: 'P.', config: z.strictObject({}), parse(bytes) { ${body} } });\n`,
+      `import { writeSync } from 'node:fs';\nimport { defineParser } from 'sluice';\nimport { z } from 'zod';\nexport default defineParser({ id: 'p', summary: 'P.', config: z.strictObject({}), parse(bytes) { ${body} } });\n`,
     );
     const plan = await withParser(json, async (made) => ({
       ...made,
@@ -178,8 +176,9 @@ test('the process ends with code 0 while a parser works', async () => {
       features: { ...made.features, parse: { column: 2, parser: null } },
     }));
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      env: { ...process.env, PLAN: JSON.stringify(plan), HANG: hang },
+      env: { ...process.env, PLAN: JSON.stringify(plan) },
     });
+    child.stdout.once('data', () => child.stdin.write('exit'));
     let output = '';
     child.stderr.on('data', (data) => {
       output += data;

@@ -143,7 +143,7 @@ class GpuDlrm final : public Part {
 
 std::unique_ptr<Part> make_gpu_dlrm(const Arguments& a) {
   if (a.size() < 4) throw std::invalid_argument("dlrm: expected <fp32|bf16|fp16> <batch> <rows per table> <folder> [any-order]");
-  return std::make_unique<GpuDlrm>(gpu_precision(a[0]), std::stoull(a[1]), std::stoull(a[2]), a[3], a.size() > 4 && a[4] == "any-order");
+  return std::make_unique<GpuDlrm>(precision_of(a[0]), std::stoull(a[1]), std::stoull(a[2]), a[3], a.size() > 4 && a[4] == "any-order");
 }
 
 }  // namespace sluice::bench

@@ -10,8 +10,6 @@ namespace sluice::bench {
 std::unique_ptr<Part> make_gpu_dlrm(const Arguments& arguments);
 std::unique_ptr<Part> make_gpu_image(const Arguments& arguments);
 
-inline Precision gpu_precision(const std::string& name) { return name == "bf16" ? Precision::kBf16 : name == "fp16" ? Precision::kFp16 : Precision::kFp32; }
-
 /// Seconds of one of n steps, and all their losses; waits for the last one.
 template <typename Next>
 std::string timed_steps(Model& model, size_t n, const Next& next) {

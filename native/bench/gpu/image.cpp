@@ -51,7 +51,7 @@ class GpuImage final : public Part {
 
 std::unique_ptr<Part> make_gpu_image(const Arguments& a) {
   if (a.size() != 4) throw std::invalid_argument("image: expected <fp32|bf16|fp16> <depth> <batch> <side>");
-  return std::make_unique<GpuImage>(gpu_precision(a[0]), static_cast<uint32_t>(std::stoul(a[1])), std::stoull(a[2]), static_cast<uint32_t>(std::stoul(a[3])));
+  return std::make_unique<GpuImage>(precision_of(a[0]), static_cast<uint32_t>(std::stoul(a[1])), std::stoull(a[2]), static_cast<uint32_t>(std::stoul(a[3])));
 }
 
 }  // namespace sluice::bench

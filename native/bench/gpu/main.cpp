@@ -1,10 +1,7 @@
 // Times training on a GPU for scripts/bench/gpu.py, which runs PyTorch beside it:
 //   gpu_bench dlrm <fp32|bf16|fp16> <batch> <rows per table> <folder> [any-order]
 //   gpu_bench image <fp32|bf16|fp16> <depth> <batch> <side>
-// Reads one command a line, answers each with one line of JSON. Steps are timed as a whole, from the first start to the last end.
-#include <cstdio>
-#include <iostream>
-#include <sstream>
+// Steps are timed as a whole, from the first start to the last end.
 #include <stdexcept>
 
 #include "gpu_part.h"
@@ -22,21 +19,5 @@ std::unique_ptr<Part> part_of(const Arguments& a) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    const auto part = part_of(Arguments(argv + 1, argv + argc));
-    std::cout << "{\"ready\":true}" << std::endl;
-    for (std::string line; std::getline(std::cin, line);) {
-      std::istringstream words(line);
-      std::string command;
-      size_t n = 1;
-      words >> command >> n;
-      const std::string answer = part->answer(command, n);
-      if (answer.empty()) throw std::invalid_argument("no such command: " + command);
-      std::cout << answer << std::endl;
-    }
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "gpu_bench: %s\n", error.what());
-    return 1;
-  }
+  return serve("gpu_bench", [&] { return part_of(Arguments(argv + 1, argv + argc)); });
 }

@@ -28,8 +28,6 @@ namespace {
 constexpr float kKept = 0.5F;
 constexpr float kLearningRate = 0.1F;
 
-Precision precision_of(const std::string& name) { return name == "bf16" ? Precision::kBf16 : name == "fp16" ? Precision::kFp16 : Precision::kFp32; }
-
 DlrmSpec spec_of(bool small, uint64_t rows) {
   DlrmSpec spec;
   spec.dense = kDense;

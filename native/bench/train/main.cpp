@@ -1,10 +1,6 @@
 // Times training for scripts/bench/train.mjs:   train_bench <part> <threads> <arguments of the part>
-// Reads one command a line ("run 9"), answers each with one line of JSON.
-#include <cstdio>
 #include <functional>
-#include <iostream>
 #include <map>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 
@@ -22,36 +18,15 @@ const std::map<std::string, std::function<std::unique_ptr<Part>(const Arguments&
     {"resnet", make_resnet_part},
 };
 
-void say(const std::string& line) {
-  std::puts(line.c_str());
-  std::fflush(stdout);
-}
-
-void serve(int argc, char** argv) {
-  const auto maker = argc < 3 ? kParts.end() : kParts.find(argv[1]);
+std::unique_ptr<Part> part_of(const Arguments& a) {
+  const auto maker = a.size() < 2 ? kParts.end() : kParts.find(a[0]);
   if (maker == kParts.end()) throw std::invalid_argument("expected <part> <threads> and the part's arguments");
-  sluice::set_compute_threads(std::stoi(argv[2]));
-  const auto part = maker->second(Arguments(argv + 3, argv + argc));
-  say("{\"ready\":true}");
-  for (std::string line; std::getline(std::cin, line);) {
-    std::istringstream words(line);
-    std::string command;
-    size_t n = 1;
-    words >> command >> n;
-    const std::string answer = part->answer(command, n);
-    if (answer.empty()) throw std::invalid_argument("no such command: " + command);
-    say(answer);
-  }
+  sluice::set_compute_threads(std::stoi(a[1]));
+  return maker->second(Arguments(a.begin() + 2, a.end()));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    serve(argc, argv);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "train_bench: %s\n", error.what());
-    return 1;
-  }
+  return serve("train_bench", [&] { return part_of(Arguments(argv + 1, argv + argc)); });
 }

@@ -1,12 +1,15 @@
-// What the parts of train_bench share. A part is one file of this folder with one function that makes it, named in main.cpp; it
+// What the parts of train_bench and gpu_bench share. A part is one file of this folder with one function that makes it, named in main.cpp; it
 // answers commands with one line of JSON each, so that scripts/bench can alternate its rounds with those of a peer.
 #pragma once
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "train/model.h"
 
 namespace sluice::bench {
 
@@ -50,6 +53,13 @@ class Part {
 };
 
 using Arguments = std::vector<std::string>;
+
+/// What every benchmark program does: reads one command a line ("run 9") and answers each with one line of JSON. Returns the exit code.
+int serve(const char* program, const std::function<std::unique_ptr<Part>()>& make);
+
+/// Of fp32, bf16 and fp16.
+Precision precision_of(const std::string& name);
+
 /// <fp32|bf16|fp16> <small|embedding> <rows per table> <folder>
 std::unique_ptr<Part> make_dlrm_part(const Arguments& arguments);
 /// <cifar|imagenet> <loader threads> <folder>

@@ -38,7 +38,7 @@ std::vector<Images> make_images() {
 ModelOptions options_of(const std::string& precision) {
   ModelOptions options;
   options.criterion = Criterion::kCrossEntropy;
-  options.precision = precision == "bf16" ? Precision::kBf16 : Precision::kFp32;
+  options.precision = precision_of(precision);
   options.dense_optimizer.lr = 0.01F;
   options.dense_optimizer.momentum = 0.9F;
   options.dense_optimizer.weight_decay = 5e-4F;

@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "cuda/net.h"
+#include "models.h"
 #include "train/model.h"
 
 namespace sluice::testing {

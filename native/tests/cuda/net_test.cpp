@@ -146,14 +146,7 @@ TEST_F(Net, GoesOnFromItsState) {
     const auto straight = on_gpu(c.spec, options_of(c));
     losses_of(*straight, batches, 3);
     const auto resumed = on_gpu(c.spec, options_of(c));
-    const auto copy = [](const std::vector<NamedTensor>& from, const std::vector<NamedTensor>& to) {
-      ASSERT_EQ(from.size(), to.size());
-      for (size_t i = 0; i < from.size(); ++i) std::copy_n(from[i].data, from[i].size(), to[i].data);
-    };
-    copy(straight->parameters(), resumed->parameters());
-    copy(straight->optimizer_state(), resumed->optimizer_state());
-    resumed->set_updates(3);
-    resumed->parameters_changed();
+    testing::take_state(*resumed, *straight, 3);
     EXPECT_EQ(losses_of(*straight, batches, 4), losses_of(*resumed, batches, 4));
     expect_equal_parameters(*straight, *resumed, 0.0);
   }

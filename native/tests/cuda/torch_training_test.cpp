@@ -113,14 +113,7 @@ TEST_F(TorchOnGpu, GoesOnFromItsStateAndItsGraphIsTheStep) {
   steps(*straight, batch, 3);
   options.cuda_graphs = false;
   const auto resumed = cnn(options);
-  const auto copy = [](const std::vector<NamedTensor>& from, const std::vector<NamedTensor>& to) {
-    ASSERT_EQ(from.size(), to.size());
-    for (size_t i = 0; i < from.size(); ++i) std::copy_n(from[i].data, from[i].size(), to[i].data);
-  };
-  copy(straight->parameters(), resumed->parameters());
-  copy(straight->optimizer_state(), resumed->optimizer_state());
-  resumed->set_updates(3);
-  resumed->parameters_changed();
+  testing::take_state(*resumed, *straight, 3);
   EXPECT_EQ(steps(*straight, batch, 3), steps(*resumed, batch, 3));
   expect_equal_parameters(*straight, *resumed, 0.0);
 }

@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "dlrm_fixture.h"
+#include "models.h"
 #include "train/compute.h"
 
 namespace sluice {
@@ -83,12 +84,17 @@ std::vector<float> all_values(const std::vector<NamedTensor>& tensors) {
   return all;
 }
 
-TEST(Dlrm, Fp16LeavesOutAStepWhoseGradientsAreNotFinite) {
-  const json f = fixture("dlrm.json");
-  const json& c = f["cases"][0];
+ModelOptions fp16_options_of(const json& c) {
   ModelOptions options = options_of(c);
   options.precision = Precision::kFp16;
   options.dense_optimizer.kind = options.embedding_optimizer.kind = OptimizerKind::kAdam;
+  return options;
+}
+
+TEST(Dlrm, Fp16LeavesOutAStepWhoseGradientsAreNotFinite) {
+  const json f = fixture("dlrm.json");
+  const json& c = f["cases"][0];
+  const ModelOptions options = fp16_options_of(c);
   const auto model = make_dlrm(spec_of(f, c), options);
   set_weights(*model, c["initial"]);
   HostBatch batch = batch_of(c["batches"][0]);
@@ -110,9 +116,7 @@ TEST(Dlrm, Fp16LeavesOutAStepWhoseGradientsAreNotFinite) {
 TEST(Dlrm, Fp16GoesOnFromItsStateAsIfNothingHadHappened) {
   const json f = fixture("dlrm.json");
   const json& c = f["cases"][0];
-  ModelOptions options = options_of(c);
-  options.precision = Precision::kFp16;
-  options.dense_optimizer.kind = options.embedding_optimizer.kind = OptimizerKind::kAdam;
+  const ModelOptions options = fp16_options_of(c);
   const auto model = make_dlrm(spec_of(f, c), options);
   set_weights(*model, c["initial"]);
   HostBatch batch = batch_of(c["batches"][0]);
@@ -121,13 +125,7 @@ TEST(Dlrm, Fp16GoesOnFromItsStateAsIfNothingHadHappened) {
   model->step(heavy.view());  // left out
   model->step(batch.view());
   const auto resumed = make_dlrm(spec_of(f, c), options);
-  const auto copy = [](const std::vector<NamedTensor>& from, const std::vector<NamedTensor>& to) {
-    for (size_t i = 0; i < from.size(); ++i) std::copy_n(from[i].data, from[i].size(), to[i].data);
-  };
-  copy(model->parameters(), resumed->parameters());
-  copy(model->optimizer_state(), resumed->optimizer_state());
-  resumed->set_updates(2);
-  resumed->parameters_changed();
+  testing::take_state(*resumed, *model, 2);
   for (Model* m : {model.get(), resumed.get()}) {
     for (int i = 0; i < 3; ++i) m->step(batch.view());
   }

@@ -4,6 +4,7 @@
 
 #include "dlrm_fixture.h"
 #include "formula_weights.h"
+#include "models.h"
 
 namespace sluice {
 namespace {
@@ -66,14 +67,7 @@ TEST_F(Fp16, ResumesExactly) {
   for (int s = 0; s < 6; ++s) model->step(batch);
   EXPECT_GT(scale_of(*model)[2], 0.0F) << "some steps were left out";
   const auto resumed = make(OptimizerKind::kAdam);
-  const auto copy = [](const std::vector<NamedTensor>& from, const std::vector<NamedTensor>& to) {
-    ASSERT_EQ(from.size(), to.size());
-    for (size_t i = 0; i < from.size(); ++i) std::copy_n(from[i].data, from[i].size(), to[i].data);
-  };
-  copy(model->parameters(), resumed->parameters());
-  copy(model->optimizer_state(), resumed->optimizer_state());
-  resumed->set_updates(6);
-  resumed->parameters_changed();
+  testing::take_state(*resumed, *model, 6);
   for (int s = 0; s < 4; ++s) EXPECT_EQ(model->step(batch), resumed->step(batch)) << s;
 }
 

@@ -1,17 +1,15 @@
 #include "train/recorder.h"
 
-#include <atomic>
 #include <cmath>
-#include <thread>
 
-#include "base/file.h"
+#include "resuming.h"
 #include "samples_fixture.h"
-#include "train/train.h"
 
 namespace sluice {
 namespace {
 
 using testing::error_of;
+using testing::train_until_checkpoint;
 
 class RecorderTest : public testing::SamplesTest {
  protected:
@@ -59,16 +57,7 @@ TEST_F(RecorderTest, AResumedTrainingEndsWithTheSameValues) {
   TrainPlan resumed = plan_of("resumed");
   resumed.epochs = 400;
   resumed.checkpoints = {folder_.file("checkpoint"), 7, 0.0};
-  StopFlag stop;
-  std::atomic<bool> ended{false};
-  std::thread watcher([&] {
-    while (!path_exists(resumed.checkpoints.path) && !ended) {
-    }
-    stop.request();
-  });
-  EXPECT_EQ(error_of([&] { train(dataset_->snapshot(), *set, resumed, stop, {}); }).first, "E_ABORTED");
-  ended = true;
-  watcher.join();
+  train_until_checkpoint(dataset_->snapshot(), *set, resumed);
   train(dataset_->snapshot(), *set, resumed, StopFlag{}, {});
   for (const char* column : {"loss", "gradient-norm", "confidence"}) {
     const auto expected = read(plan, column, 3000), got = read(resumed, column, 3000);

@@ -1,19 +1,17 @@
 #include "train/set_sampler.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <numeric>
-#include <thread>
 
-#include "base/file.h"
+#include "resuming.h"
 #include "samples_fixture.h"
-#include "train/train.h"
 
 namespace sluice {
 namespace {
 
-using testing::error_of;
+using testing::bytes_of;
+using testing::train_until_checkpoint;
 
 class SetSamplerTest : public testing::SamplesTest {
  protected:
@@ -32,11 +30,6 @@ class SetSamplerTest : public testing::SamplesTest {
     std::vector<float> values(rows);
     MetadataStore::open(plan.record.folder, false)->read_range("loss", 0, rows, values.data());
     return values;
-  }
-
-  static std::string bytes_of(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
   }
 };
 
@@ -107,16 +100,7 @@ TEST_F(SetSamplerTest, GoesOnFromACheckpointInTheMiddleOfAnEpoch) {
   TrainPlan resumed = plan;
   resumed.output = folder_.file("resumed.model");
   resumed.checkpoints = {folder_.file("checkpoint"), 11, 0.0};  // 8 batches an epoch
-  StopFlag stop;
-  std::atomic<bool> ended{false};
-  std::thread watcher([&] {
-    while (!path_exists(resumed.checkpoints.path) && !ended) {
-    }
-    stop.request();
-  });
-  EXPECT_EQ(error_of([&] { train(dataset_->snapshot(), *set, resumed, stop, {}); }).first, "E_ABORTED");
-  ended = true;
-  watcher.join();
+  train_until_checkpoint(dataset_->snapshot(), *set, resumed);
   EXPECT_GT(train(dataset_->snapshot(), *set, resumed, StopFlag{}, {}).resumed_at, 0U);
   EXPECT_EQ(bytes_of(plan.output), bytes_of(resumed.output));
 }

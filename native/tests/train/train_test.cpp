@@ -1,16 +1,17 @@
 #include "train/train.h"
 
-#include <atomic>
 #include <cmath>
-#include <thread>
 
 #include "base/file.h"
+#include "resuming.h"
 #include "samples_fixture.h"
 
 namespace sluice {
 namespace {
 
+using testing::bytes_of;
 using testing::error_of;
+using testing::train_until_checkpoint;
 
 class TrainTest : public testing::SamplesTest {};
 
@@ -27,11 +28,6 @@ TrainPlan small_plan(const std::string& output) {
   plan.batch_size = 64;
   plan.output = output;
   return plan;
-}
-
-std::string bytes_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 TEST_F(TrainTest, TrainingIsDeterministicAndGoesOnFromAParent) {
@@ -74,20 +70,6 @@ TEST_F(TrainTest, WhatDoesNotFitIsRefusedBeforeAnythingIsRead) {
   plan = small_plan(folder_.file("m"));
   plan.options.criterion = Criterion::kCrossEntropy;
   EXPECT_EQ(error_of([&] { train(dataset_->snapshot(), *set, plan, StopFlag{}, {}); }).first, "E_SHAPE");
-}
-
-/// Sees to it that the training has written a checkpoint and then stops in the middle of something.
-void train_until_checkpoint(const std::shared_ptr<Snapshot>& data, const TrainSet& set, const TrainPlan& plan) {
-  StopFlag stop;
-  std::atomic<bool> ended{false};
-  std::thread watcher([&] {
-    while (!path_exists(plan.checkpoints.path) && !ended) {
-    }
-    stop.request();
-  });
-  EXPECT_EQ(error_of([&] { train(data, set, plan, stop, {}); }).first, "E_ABORTED");
-  ended = true;
-  watcher.join();
 }
 
 TEST_F(TrainTest, GoesOnFromItsCheckpointAndEndsWithTheSameModel) {

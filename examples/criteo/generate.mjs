@@ -13,7 +13,9 @@ if (!Number.isInteger(samples) || samples < 1000) {
 const folder = process.argv[3] ?? join(dirname(fileURLToPath(import.meta.url)), 'data');
 const NUMERICAL = 13;
 const DAYS = 24;
-const CARDINALITIES = [40_000, 20_000, 15_000, 7_000, 7_000, 3_000, 1_500, 1_500, 1_000, 900, 600, 300, 200, 150, 120, 100, 60, 40, 25, 20, 15, 10, 10, 4, 4, 3];
+const CARDINALITIES = [
+  40_000, 20_000, 15_000, 7_000, 7_000, 3_000, 1_500, 1_500, 1_000, 900, 600, 300, 200, 150, 120, 100, 60, 40, 25, 20, 15, 10, 10, 4, 4, 3,
+];
 
 /** A well-mixed 32-bit hash as a number in [0, 1). */
 function unit(a, b) {
@@ -34,7 +36,7 @@ function half(x) {
 
 const bytesOf = (cardinality) => (cardinality <= 128 ? 1 : cardinality <= 32_768 ? 2 : 4);
 const dtypeOf = (cardinality) => `int${8 * bytesOf(cardinality)}`;
-const arrayOf = (cardinality) => new { 1: Int8Array, 2: Int16Array, 4: Int32Array }[bytesOf(cardinality)](samples);
+const arrayOf = (cardinality) => new ({ 1: Int8Array, 2: Int16Array, 4: Int32Array })[bytesOf(cardinality)](samples);
 
 const label = new Uint8Array(samples);
 const numerical = new Uint16Array(samples * NUMERICAL);
@@ -73,8 +75,8 @@ writeFileSync(
 feature_spec:
   label: { dtype: bool }
 ${numbers.map((name) => `  ${name}: { dtype: float16 }\n`).join('')}${names
-    .map((name, t) => `  ${name}: { dtype: ${dtypeOf(CARDINALITIES[t])}, cardinality: ${CARDINALITIES[t]} }\n`)
-    .join('')}source_spec:
+  .map((name, t) => `  ${name}: { dtype: ${dtypeOf(CARDINALITIES[t])}, cardinality: ${CARDINALITIES[t]} }\n`)
+  .join('')}source_spec:
   train:
 ${source(['label'], 'label.bin')}${source(numbers, 'numerical.bin')}${names.map((name) => source([name], `${name}.bin`)).join('')}metadata: {}
 `,

@@ -60,7 +60,9 @@ for (const name of names) mkdirSync(join(folder, name), { recursive: true });
 for (let i = 0; i < pictures; i++) {
   const name = names[Math.floor(names.length * random())];
   const path = `${name}/${String(i).padStart(6, '0')}.png`;
-  await sharp(draw(name, i / pictures), { raw: { width: SIZE, height: SIZE, channels: 3 } }).png().toFile(join(folder, path));
+  await sharp(draw(name, i / pictures), { raw: { width: SIZE, height: SIZE, channels: 3 } })
+    .png()
+    .toFile(join(folder, path));
   rows.push(`${path},${name},${new Date(START + i * THREE_HOURS).toISOString()}`);
 }
 writeFileSync(join(folder, 'labels.csv'), `${rows.join('\n')}\n`);

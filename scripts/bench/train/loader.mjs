@@ -64,6 +64,10 @@ export async function measure({ threads, quick }) {
   return withFolder(async (folder) => {
     const cifar = await rate('cifar', folder, quick ? { rounds: 1, batches: 5 } : { rounds: 7, batches: 40 });
     const fed = await feeding(threads, folder, quick ? { rounds: 1, steps: 2 } : { rounds: 5, steps: 6 });
-    return [cifar, await withFolder((other) => rate('imagenet', other, quick ? { rounds: 1, batches: 2 } : { rounds: 7, batches: 10 })), fed];
+    return [
+      cifar,
+      await withFolder((other) => rate('imagenet', other, quick ? { rounds: 1, batches: 2 } : { rounds: 7, batches: 10 })),
+      fed,
+    ];
   });
 }

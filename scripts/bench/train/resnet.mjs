@@ -46,7 +46,8 @@ async function rows(precision, { threads, quick }) {
         ratio: r.theirs / r.ours,
         must: 1.05,
         aim: 1.2,
-        limit: "oneDNN's convolutions are the same on both sides; channels last spares their reordering, one pass for batch norm, sum and ReLU some memory traffic.",
+        limit:
+          "oneDNN's convolutions are the same on both sides; channels last spares their reordering, one pass for batch norm, sum and ReLU some memory traffic.",
         note: `PyTorch ${eager.hello.torch}; ${peers.join(' ')} ${lossDifference(r.losses)}`,
       },
       {

@@ -2,6 +2,7 @@
 //   export            write weights.bin (parameters in order) and batches.bin for the peer
 //   run N             N optimizer steps on the next batches -> {"seconds":[…],"losses":[…]}
 //   infer N           N forward passes -> {"seconds":[…]};  score N: the same with losses, gradients, embeddings
+//   select N          N steps on half of each batch, chosen by gradient norm -> {"seconds":[…]}
 #include <cmath>
 #include <fstream>
 #include <stdexcept>
@@ -9,6 +10,7 @@
 #include "base/rng.h"
 #include "part.h"
 #include "train/compute.h"
+#include "train/in_training.h"
 #include "train/model.h"
 
 namespace sluice::bench {
@@ -57,6 +59,7 @@ class ResNetPart final : public Part {
     if (command == "run") return run(n);
     if (command == "infer") return timed(n, [&](size_t) { model_->forward(next(), logits_.data()); });
     if (command == "score") return timed(n, [&](size_t) { model_->score(next(), {losses_.data(), logits_.data(), gradients_.data(), embeddings_.data()}); });
+    if (command == "select") return timed(n, [&](size_t) { model_->step(selector_.select(*model_, next(), next_)); });
     return "";
   }
 
@@ -98,6 +101,7 @@ class ResNetPart final : public Part {
   std::vector<Images> batches_;
   std::unique_ptr<Model> model_;
   std::vector<float> logits_, gradients_, losses_, embeddings_;
+  BatchSelector selector_{{0.5F, BatchScore::kGradientNorm, BatchChoice::kSampled}, {0, 0, kPixels / kRows, 0}, 1};
   size_t next_ = 0;
 };
 

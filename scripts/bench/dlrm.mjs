@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { python } from '../lib/dependencies.mjs';
 import { capture, root } from '../lib/run.mjs';
-import { lossDifference, median, native, Peer, race, withFolder } from './lib.mjs';
+import { lossDifference, median, native, Peer, race, seedSpread, withFolder } from './lib.mjs';
 
 export const batch = 2048;
 export const tables = 26;
@@ -22,6 +22,7 @@ export async function raceDlrm(what, length, { more = {}, after = () => ({}) } =
     await ours.ask('export');
     const eager = await torch(folder, what, 'eager');
     const result = await race(ours, eager, length, more);
+    const seeds = what.precision === 'bf16' ? ` ${await seedSpread(eager, 3 * length.steps)}` : '';
     await eager.stop();
     const compiled = hasCompiler() ? await raceCompiled(ours, folder, what, length) : 'torch.compile was not measured: no g++.';
     const rest = await after(ours);
@@ -32,7 +33,7 @@ export async function raceDlrm(what, length, { more = {}, after = () => ({}) } =
       ratio: result.theirs / result.ours,
       torch: eager.hello.torch,
       compiled,
-      losses: lossDifference(result.losses),
+      losses: lossDifference(result.losses) + seeds,
     };
   });
 }

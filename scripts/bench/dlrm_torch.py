@@ -1,6 +1,7 @@
 """The peer of native/bench/train/dlrm.cpp: the same DLRM in plain PyTorch (nn.EmbeddingBag(sparse=True), nn.Linear,
 torch.optim.SGD), eager or with its forward and backward pass compiled, from the weights and batches that the other wrote.
-Same protocol: one command a line ("run N"), one line of JSON back.
+Same protocol: one command a line, one line of JSON back. "run N": N steps. "deal K": the initial weights again, and the samples dealt
+to the batches anew by seed K.
 
     python3 dlrm_torch.py <folder> <fp32|bf16> <threads> <small|embedding> <rows per table> <eager|compile>
 """
@@ -67,6 +68,12 @@ def batches(path):
     return result
 
 
+def dealt(data, seed):
+    order = torch.randperm(BATCHES * BATCH, generator=torch.Generator().manual_seed(seed))
+    dense, categorical, labels = (torch.cat(parts, -1 if parts[0].dim() == 2 and len(parts[0]) == TABLES else 0) for parts in zip(*data))
+    return [(dense[rows], categorical[:, rows], labels[rows]) for rows in order.split(BATCH)]
+
+
 def main():
     folder, precision, threads, shape, rows = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
     warnings.simplefilter("ignore")
@@ -80,8 +87,14 @@ def main():
     print(json.dumps({"ready": True, "torch": torch.__version__}), flush=True)
     step = 0
     for line in sys.stdin:
+        command, n = line.split()
+        if command == "deal":
+            load(model, f"{folder}/weights.bin")
+            data, step = dealt(batches(f"{folder}/batches.bin"), int(n)), 0
+            print("{}", flush=True)
+            continue
         seconds, losses = [], []
-        for _ in range(int(line.split()[1])):
+        for _ in range(int(n)):
             dense, categorical, labels = data[step % BATCHES]
             step += 1
             start = time.perf_counter()

@@ -1,5 +1,6 @@
 """The peer of native/bench/train/resnet.cpp: the same ResNet-18 in plain PyTorch, from the weights and batches that the other
-wrote. Same protocol: one command a line ("run N"), one line of JSON back.
+wrote. Same protocol: one command a line, one line of JSON back. "run N": N steps. "deal K": the initial weights again, and the
+samples dealt to the batches anew by seed K.
 
     python3 resnet_torch.py <folder> <fp32|bf16> <threads> <eager|channels-last|compile>
 """
@@ -68,6 +69,12 @@ def batches(path, memory_format):
     return [(row[:pixels].view(ROWS, SIDE, SIDE, 3).permute(0, 3, 1, 2).contiguous(memory_format=memory_format), row[pixels:].long()) for row in data]
 
 
+def dealt(data, seed):
+    order = torch.randperm(BATCHES * ROWS, generator=torch.Generator().manual_seed(seed))
+    images, labels = (torch.cat(parts) for parts in zip(*data))
+    return [(images[rows], labels[rows]) for rows in order.split(ROWS)]
+
+
 def main():
     folder, precision, threads, mode = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
     warnings.simplefilter("ignore")
@@ -77,13 +84,21 @@ def main():
     load(model, f"{folder}/weights.bin")
     model = model.to(memory_format=memory_format).train()
     data = batches(f"{folder}/batches.bin", memory_format)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    sgd = lambda: torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    optimizer = sgd()
     forward = torch.compile(model) if mode == "compile" else model
     print(json.dumps({"ready": True, "torch": torch.__version__}), flush=True)
     step = 0
     for line in sys.stdin:
+        command, n = line.split()
+        if command == "deal":
+            load(model, f"{folder}/weights.bin")
+            optimizer, step = sgd(), 0
+            data = dealt(batches(f"{folder}/batches.bin", memory_format), int(n))
+            print("{}", flush=True)
+            continue
         seconds, losses = [], []
-        for _ in range(int(line.split()[1])):
+        for _ in range(int(n)):
             images, labels = data[step % BATCHES]
             step += 1
             start = time.perf_counter()

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { python } from '../../lib/dependencies.mjs';
 import { root } from '../../lib/run.mjs';
 import { hasCompiler } from '../dlrm.mjs';
-import { alternate, lossDifference, milliseconds, native, Peer, percent, race, withFolder } from '../lib.mjs';
+import { alternate, lossDifference, milliseconds, native, Peer, percent, race, seedSpread, withFolder } from '../lib.mjs';
 
 export const title = 'ResNet-18';
 export const order = 30;
@@ -30,6 +30,7 @@ async function rows(precision, { threads, quick }) {
     await ours.ask('export');
     const eager = await torch(folder, precision, threads, 'eager');
     const r = await race(ours, eager, length);
+    const seeds = precision === 'bf16' ? ` ${await seedSpread(eager, r.losses[0].length)}` : '';
     await eager.stop();
     const short = { ...length, rounds: Math.ceil(length.rounds / 3) };
     const peers = [];
@@ -49,7 +50,7 @@ async function rows(precision, { threads, quick }) {
         aim: 1.2,
         limit:
           "oneDNN's convolutions are the same on both sides; channels last spares their reordering, one pass for batch norm, sum and ReLU some memory traffic.",
-        note: `PyTorch ${eager.hello.torch}; ${peers.join(' ')} ${lossDifference(r.losses)}`,
+        note: `PyTorch ${eager.hello.torch}; ${peers.join(' ')} ${lossDifference(r.losses)}${seeds}`,
       },
       {
         work: `scoring ÷ inference in speed, ${precision}`,

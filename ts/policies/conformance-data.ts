@@ -1,22 +1,11 @@
 // Made-up streams and candidates that policies are checked on. Small, deterministic, without the native core.
 import type { ArrivalBatch, SelectionContext } from './define.js';
+import { randomBelow, uniformFrom } from './random.js';
 
 export type Stream = { name: string; timestamps: BigInt64Array; batch(first: number, length: number): ArrivalBatch };
 
 const hourMs = 3_600_000;
 const start2001 = 978_307_200_000;
-
-/** Whole numbers in [0, n) from a seed: SplitMix32-style mixing (Steele et al., 2014). */
-export function randomBelow(seed: number): (n: number) => number {
-  let state = seed >>> 0;
-  return (n) => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let z = state;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return Math.floor((((z ^ (z >>> 15)) >>> 0) / 4_294_967_296) * n);
-  };
-}
 
 /** In order, late, with gaps of months, all at once, before 1970, and a single sample. */
 export function sampleStreams(): Stream[] {
@@ -108,8 +97,7 @@ export function memoryContext(options: MemoryContextOptions): SelectionContext {
  * (Efraimidis and Spirakis, 2006, in the log domain). In increasing order.
  */
 function draw(from: number, to: number, count: number, seed: number, decay: (key: number) => number): BigUint64Array {
-  const random = randomBelow(seed);
-  const uniform = () => (random(0xffffffff) + 0.5) / 0xffffffff;
+  const uniform = uniformFrom(seed);
   const scored = Array.from({ length: to - from }, (_, i) => ({ key: from + i, score: Math.log(-Math.log(uniform())) + decay(from + i) }));
   const chosen = scored.sort((a, b) => a.score - b.score).slice(0, count);
   return BigUint64Array.from(

@@ -2,8 +2,9 @@
 //   test('my trigger', () => checkTrigger(policy, { samples: 100 }));
 import { z } from 'zod';
 import { SluiceError } from '../errors.js';
-import { cut, memoryContext, randomBelow, type Stream, sampleStreams } from './conformance-data.js';
+import { cut, memoryContext, type Stream, sampleStreams } from './conformance-data.js';
 import type { SelectedSet, SelectionPolicy, TriggerDecision, TriggerPolicy } from './define.js';
+import { randomBelow } from './random.js';
 
 type Policy = { kind: string; id: string; summary: string; config: z.ZodType };
 

@@ -1,6 +1,7 @@
 // Selects by what trainings recorded of the samples (training.record), those first that no training has seen.
 import { z } from 'zod';
 import { defineSelection } from '../define.js';
+import { uniformFrom } from '../random.js';
 import { ratio, sampleCount, samples } from './amount.js';
 
 const common = {
@@ -40,15 +41,4 @@ function rank(values: Float32Array, by: string, choice: 'sampled' | 'greatest' |
     const weight = Math.max(1e-12, by === 'confidence' ? 1 - value : value);
     return -Math.log(u) / weight;
   });
-}
-
-/** Uniform numbers in (0, 1): splitmix32. */
-function uniformFrom(seed: number): () => number {
-  let state = (seed ^ (seed / 2 ** 32)) | 0;
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let z = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return (((z ^ (z >>> 15)) >>> 0) + 0.5) / 2 ** 32;
-  };
 }

@@ -81,6 +81,7 @@ const wrong: [args: string[], code: number, message: RegExp][] = [
   [['ls', 'cats'], 1, /E_NOT_FOUND|E_USAGE/],
   [['run', 'none.yaml'], 1, /E_NOT_FOUND/],
   [['validate', 'bad.yaml'], 2, /bad\.yaml:1:\d+ {2}pipeline\.sed: unknown field; did you mean "seed"/],
+  [['validate', 'unfit.yaml'], 2, /E_CONFIG: model cnn .* at least 16 x 16, found 8 x 16/],
   [['ls'], 1, /sluice-data is not a data folder/],
   [['report', 'tiny'], 1, /E_NOT_FOUND/],
   [['show', '../x'], 1, /E_NOT_FOUND/],
@@ -91,6 +92,12 @@ for (const [args, code, message] of wrong) {
     inWorkplace(async ({ folder, write }) => {
       write('p.yaml', changed({}));
       write('bad.yaml', changed({ 'seed: 1': 'sed: 1' }));
+      const unfit = {
+        'x: f32, c: category': 'x: { image: [8, 16, 3] }',
+        'dense: [{ column: x }], categorical: [{ column: c, buckets: 8 }]': 'image: { column: x }',
+        'model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }': 'model: { id: cnn }',
+      };
+      write('unfit.yaml', changed(unfit));
       const result = sluice(folder, ...args);
       assert.match(result.err, message);
       assert.is(result.code, code);

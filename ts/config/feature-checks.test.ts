@@ -33,7 +33,7 @@ test('images, tensors and tokens of fitting columns pass', () => {
   }
   assert.equal(ofColumns({ tensor: { column: 'signal', mean: 1, std: 2 } }), []);
   assert.equal(ofColumns({ tensor: { column: 'photo' } }), []);
-  assert.equal([...ofColumns({ tokens: { column: 'words' } }), ...ofModel({ tokens: { column: 'words' } }, 'transformer')], []);
+  assert.equal([...ofColumns({ tokens: { column: 'words' } }), ...ofModel({ tokens: { column: 'words' } }, 'bert')], []);
   assert.equal(
     ofColumns({
       categorical: [
@@ -116,8 +116,12 @@ test('built-in models get the features that they take', () => {
     'features.image: expected none: the model dlrm takes dense and categorical features only',
   ]);
   assert.equal(ofModel({ dense, image }, 'resnet'), ['features.dense: expected none: the model resnet takes images only']);
+  assert.equal(ofModel({ dense, categorical: [{ column: 'c', buckets: 5 }] }, 'mlp'), [
+    'features.categorical: expected none: the model mlp takes dense features only',
+  ]);
   assert.equal(ofModel({ dense, image }, './my-model.ts'), []);
-  assert.equal(ofModel({ image }, 'transformer'), ['features.image: expected none: the model transformer takes token ids only']);
+  assert.equal(ofModel({ image }, 'bert'), ['features.image: expected none: the model bert takes token ids only']);
+  assert.equal(ofModel({ image }, 'distilbert'), ['features.image: expected none: the model distilbert takes token ids only']);
 });
 
 test.run();

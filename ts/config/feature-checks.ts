@@ -104,10 +104,11 @@ function parseProblems({ parse, image, tensor, tokens }: FeaturesConfig): CrossP
 
 const takes: Record<string, { all: (keyof FeaturesConfig)[]; words: string }> = {
   dlrm: { all: ['dense', 'categorical'], words: 'dense and categorical features' },
-  mlp: { all: ['dense', 'categorical'], words: 'dense features' },
+  mlp: { all: ['dense'], words: 'dense features' },
   resnet: { all: ['image'], words: 'images' },
   cnn: { all: ['image'], words: 'images' },
-  transformer: { all: ['tokens'], words: 'token ids' },
+  bert: { all: ['tokens'], words: 'token ids' },
+  distilbert: { all: ['tokens'], words: 'token ids' },
 };
 
 function modelProblems(features: FeaturesConfig, model: string | undefined): CrossProblem[] {

@@ -4,9 +4,10 @@ import type { LoadedPipeline } from '../config/parse.js';
 import type { OptimizerConfig, PipelineConfig, ScheduleConfig } from '../config/schema.js';
 import { type ImageConfig, normalizations, type TensorConfig } from '../config/schema-features.js';
 import { SluiceError } from '../errors.js';
-import { chooseDevice } from './device.js';
 import type { ModelInputs } from '../models/define.js';
 import type { Features, Model, Optimizer, ParserHandle, Schema, TrainPlan } from '../native/types.js';
+import { schemaOf } from '../sources/ingest.js';
+import { chooseDevice } from './device.js';
 
 /** What stays the same for all trainings of a pipeline. */
 export type TrainingRecipe = Omit<TrainPlan, 'trainset' | 'parent' | 'output' | 'metadata' | 'checkpoints' | 'record'>;
@@ -23,7 +24,7 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
   const { pipeline: section, features: featureConfig, training } = pipeline.config;
   const features = featuresOf(featureConfig, schema, parser);
   const criterion = criterionOf(training);
-  const model = modelOf(pipeline, features, schema, criterion.kind === 'cross-entropy' ? schema.classes : 1);
+  const model = modelOf(pipeline, features, schema);
   return {
     trainsetFolder,
     features,
@@ -102,8 +103,15 @@ function weightsOf({ model, dir }: LoadedPipeline): string {
   return file === undefined ? '' : resolve(dir, file);
 }
 
+/** E_CONFIG or E_MODULE where the model cannot take the pipeline's features, before anything is read of its source. */
+export function checkModel(pipeline: LoadedPipeline): void {
+  const schema = schemaOf(pipeline.config.dataset);
+  modelOf(pipeline, featuresOf(pipeline.config.features, schema, undefined), schema);
+}
+
 /** The architecture of the model's definition, which may be the user's: E_MODULE when it fails. The core checks what it gives. */
-function modelOf({ model, dir, config }: LoadedPipeline, features: Features, schema: Schema, outputs: number): Model {
+function modelOf({ model, dir, config }: LoadedPipeline, features: Features, schema: Schema): Model {
+  const outputs = criterionOf(config.training).kind === 'cross-entropy' ? schema.classes : 1;
   try {
     return model.policy.build(model.config, { ...inputsOf(features, schema, config.features.parse), outputs, dir });
   } catch (error) {

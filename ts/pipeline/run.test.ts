@@ -197,6 +197,20 @@ test('a CSV file with a delimiter of its own; what the first training starts fro
     csv().replaceAll(',', '|'),
   ));
 
+test('a model that cannot take the features is refused before anything is read', () =>
+  inWorkplace(async ({ run, data }) => {
+    const error = await failure(
+      run({
+        'columns: { x: f32, c: category }': 'columns: { c: { tokens: 600, hash: 100 } }',
+        'dense: [{ column: x }], categorical: [{ column: c, buckets: 8 }]': 'tokens: { column: c }',
+        'model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }': 'model: { id: bert }',
+      }),
+    );
+    assert.is(error.code, 'E_CONFIG');
+    assert.match(error.message, 'bert has 512 positions, but the texts have 600 token ids');
+    assert.not.ok(existsSync(join(data, 'datasets')));
+  }));
+
 test('an MLP takes dense features only', () =>
   inWorkplace(async ({ run, folder }) => {
     const mlp = { 'model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }': 'model: { id: mlp, hidden: [16, 8] }' };

@@ -16,7 +16,7 @@ import { ingestPipeline } from './ingest.js';
 import { Journal, type PipelineRecord, readResult, type SetRecord } from './journal.js';
 import { deviceName } from './device.js';
 import { type ParserPool, parserPool } from './parsers.js';
-import { recipeOf, type TrainingRecipe } from './plan.js';
+import { checkModel, recipeOf, type TrainingRecipe } from './plan.js';
 import { replay } from './replay.js';
 import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
 import { checkDecision, select } from './select.js';
@@ -43,6 +43,7 @@ export async function runExperiment(pipeline: LoadedPipeline, options: RunOption
     await journal.lock(pipeline.config.pipeline.id);
     if (options.restart) await journal.forget(pipeline.config.pipeline.id);
     checkUnchanged(journal, pipeline);
+    checkModel(pipeline);
     if (pipeline.config.training.device === 'cuda') requireCuda();
     setComputeThreads(pipeline.config.pipeline.threads ?? 0);
     const { skipped } = await ingestPipeline(pipeline, folders, { signal: options.signal, onEvent });

@@ -21,6 +21,7 @@ namespace {
 constexpr size_t kMaxName = 4096;
 constexpr size_t kMaxMessage = 4096;
 constexpr uint32_t kMaxInputs = 65'536;
+constexpr uint64_t kMaxValues = uint64_t{1} << 28;
 constexpr uint32_t kMaxWaitMs = 1000;  // a blocked worker cannot be ended
 constexpr size_t kMaxRank = 8;
 
@@ -54,7 +55,12 @@ ParsedShape read_shape(const Arg& arg) {
   ParsedShape shape;
   shape.dense = arg.field("dense").integer32(0, kMaxInputs);
   for (const Arg& rows : arg.field("categorical").elements(kMaxInputs)) shape.buckets.push_back(rows.integer32(1, std::numeric_limits<int32_t>::max()));
-  for (const Arg& side : arg.field("values").elements(kMaxRank)) shape.values.push_back(side.integer32(1, kMaxInputs));
+  uint64_t values = 1;
+  for (const Arg& side : arg.field("values").elements(kMaxRank)) {
+    shape.values.push_back(side.integer32(1, kMaxInputs));
+    values *= shape.values.back();  // both factors below 2^32: no overflow
+    if (values > kMaxValues) arg.field("values").fail("a shape of at most " + std::to_string(kMaxValues) + " values");
+  }
   shape.ids = arg.field("ids").integer32(0, kMaxInputs);
   return shape;
 }

@@ -135,6 +135,21 @@ const table: Record<string, [string, string, string[]]> = {
     ['9:3 features: expected at least one feature'],
   ],
   'no columns': ['{ a: f32, n: i32, c: category }', '{}', ['7:12 dataset.columns: expected at least one column, found an empty map']],
+  'a binary field twice': [
+    '{ format: csv, path: numbers.csv }',
+    '{ format: binary, path: a.bin, fields: [{ name: y, type: uint8 }, { name: y, type: int8 }] }',
+    ['4:50 dataset.source.fields: expected every name once, found a list of 2'],
+  ],
+  'a binary field that no memory holds': [
+    '{ format: csv, path: numbers.csv }',
+    '{ format: binary, path: a.bin, fields: [{ name: y, type: uint8, shape: [67108864, 67108864], permute: [1, 0] }] }',
+    ['4:82 dataset.source.fields[0].shape: expected at most 67108864 values, found a list of 2'],
+  ],
+  'parsed values that no memory holds': [
+    'categorical: [{ column: c, buckets: 10 }]',
+    'parse: { id: ./p.ts, column: c, values: [65536, 65536, 65536, 65536] }',
+    ['10:43 features.parse.values: expected a shape of at most 268435456 values, found a list of 4'],
+  ],
   'a file and a module': [
     'id: numbers',
     'id: numbers\n  module: ./m.ts',

@@ -49,26 +49,33 @@ const images = z.strictObject({
     .describe('Time in the path, e.g. IMG_{YYYY}{MM}{DD}_{hh}{mm}{ss}. Default: the time of `labels`, else that of the file.'),
 });
 
+const maxFieldValues = 2 ** 26;
+
 const field = z
   .strictObject({
     name: columnName.describe('Name of the column.'),
     type: z.enum(fieldTypes).describe('Type of its values, little-endian.'),
-    shape: z
-      .array(whole(1, 2 ** 26))
-      .max(8)
-      .default([])
-      .describe('Dimensions of a tensor; none for a single value.'),
+    shape: z.array(whole(1, maxFieldValues)).max(8).default([]).describe('Dimensions of a tensor; none for a single value.'),
     permute: z.array(whole(0, 7)).max(8).optional().describe('Order in which its axes are stored, e.g. [1, 2, 0] for channels first.'),
   })
   .refine(({ shape, permute }) => permute === undefined || [...permute].sort().join() === shape.map((_, i) => i).join(), {
     error: 'expected every axis of shape once',
     path: ['permute'],
+  })
+  .refine(({ shape }) => shape.reduce((values, side) => values * side, 1) <= maxFieldValues, {
+    error: `expected at most ${maxFieldValues} values`,
+    path: ['shape'],
   });
 
 const binary = z.strictObject({
   format: z.literal('binary').describe('Records of fixed width.'),
   path: paths('A file'),
-  fields: z.array(field).min(1).max(4096).describe('The fields of a record, in their order.'),
+  fields: z
+    .array(field)
+    .min(1)
+    .max(4096)
+    .refine((fields) => new Set(fields.map(({ name }) => name)).size === fields.length, { error: 'expected every name once' })
+    .describe('The fields of a record, in their order.'),
   skip: whole(0, 2 ** 31 - 1)
     .default(0)
     .describe('Bytes before the first record.'),

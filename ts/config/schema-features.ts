@@ -98,6 +98,9 @@ const tokens = z
   .strictObject({ column: columnName.describe('A stored i32 column [length] of token ids; 0 is padding.') })
   .describe('Token ids as input of a text model.');
 
+/** The core's limit of a sample. */
+const maxParsedValues = 2 ** 28;
+
 const parse = z
   .strictObject({
     id: filePath.describe('Path of a module whose default export is a parser made with defineParser(), relative to the pipeline file.'),
@@ -111,6 +114,9 @@ const parse = z
     values: z
       .array(whole(1, 65_536))
       .max(8)
+      .refine((shape) => shape.reduce((values, side) => values * side, 1) <= maxParsedValues, {
+        error: `expected a shape of at most ${maxParsedValues} values`,
+      })
       .default([])
       .describe('Shape of the tensor that it gives, an image as [height, width, channels].'),
     ids: whole(0, 65_536).default(0).describe('Token ids that it gives.'),

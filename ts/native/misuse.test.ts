@@ -51,6 +51,11 @@ const table: [what: string, call: (addon: Loose) => unknown, message: RegExp, co
   ['a path that is too long', (a) => a.dataset_open('ä'.repeat(4000), true), /got "ä+…"/],
   ['a truthy value as boolean', (a) => a.dataset_open(folder, 1), /readOnly: expected true or false, got 1/],
   [
+    'a parsed tensor that no memory holds',
+    (a) => a.parser_create('p', { dense: 0, categorical: [], values: [65_536, 65_536, 65_536, 65_536], ids: 0 }, 1),
+    /shape\.values: expected a shape of at most 268435456 values/,
+  ],
+  [
     'an unknown column type',
     (a) => a.dataset_create(folder, { ...schema, columns: [{ name: 'x', type: 'f64' }] }),
     /schema\.columns\[0\]\.type: expected "f32", "i32", "category", "u8" or "bytes", got "f64"/,

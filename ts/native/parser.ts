@@ -26,7 +26,7 @@ export class ParserQueue {
 
   /** No worker will come any more: trainings that wait, now or later, reject with E_PARSER. */
   fail(message: string): void {
-    native((addon) => addon.parser_fail(this.handle, message.slice(0, 1000)));
+    native((addon) => addon.parser_fail(this.handle, shortened(message)));
   }
 
   /** Ends the loops of its workers. Idempotent. */
@@ -34,6 +34,9 @@ export class ParserQueue {
     native((addon) => addon.parser_close(this.handle));
   }
 }
+
+/** What the core takes as a message. JSON.parse() quotes what it cannot read, NUL bytes included. */
+const shortened = (message: string): string => message.slice(0, 1000).replaceAll('\0', '\\0');
 
 /** Longer than this no worker is out of reach of an end of its thread. */
 const waitMs = 100;
@@ -82,7 +85,7 @@ function parseChunk(
       store(parsed, row, lengths, results);
     } catch (error) {
       const message = (error instanceof Error ? error.message : String(error)) || 'it threw an error without a message';
-      native((addon) => addon.parser_reject(number, chunk.chunk, row, message.slice(0, 1000)));
+      native((addon) => addon.parser_reject(number, chunk.chunk, row, shortened(message)));
       return;
     }
   }
@@ -121,7 +124,7 @@ function store(parsed: Parsed, row: number, lengths: Lengths, results: RawParsed
   if (typeof parsed !== 'object' || parsed === null) throw new Error(`parse returned ${parsed === null ? 'null' : `a ${typeof parsed}`}`);
   if (typeof (parsed as { then?: unknown }).then === 'function') throw new Error('parse returned a promise; it must not be async');
   for (const field of ['dense', 'categorical', 'values', 'ids'] as const) {
-    const given = parsed[field];
+    const given = parsed[field] ?? undefined;
     const length = lengths[field];
     if (given?.length !== length && !(given === undefined && length === 0)) {
       const found = given === undefined ? 'none' : typeof given.length === 'number' ? String(given.length) : 'no list';

@@ -99,6 +99,11 @@ const failing: Record<string, [string, RegExp]> = {
     "if (sample.key === 77) throw new Error('no JSON'); return { dense: [1], categorical: [1] };",
     /^\[?.*sample 77: \.\/parser\.ts: no JSON$/,
   ],
+  'what JSON.parse throws on NUL bytes': [
+    "JSON.parse('\\0'); return { dense: [1], categorical: [1] };",
+    /\.\/parser\.ts: Unexpected token .*\\0/,
+  ],
+  'a null as field': ['return { dense: null, categorical: [1] };', /expected 1 numbers in dense, as features\.parse says, got none$/],
   'nothing returned': ['', /sample \d+: \.\/parser\.ts: parse returned a undefined$/],
   'a promise': ['return Promise.resolve({});', /parse returned a promise; it must not be async$/],
   'too few numbers': ['return { dense: [], categorical: [1] };', /expected 1 numbers in dense, as features\.parse says, got 0$/],

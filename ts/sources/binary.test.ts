@@ -1,9 +1,9 @@
 // Records of fixed width and the Criteo layout.
-import { appendFileSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { failure, MemoryStore, temporaryFolder } from './fixture.test.helper.js';
+import { collect, failure, MemoryStore, temporaryFolder } from './fixture.test.helper.js';
 import { ingest, openSource } from './ingest.js';
 import type { BinaryField, BinarySource, ColumnType, CriteoSource, DatasetSpec } from './spec.js';
 
@@ -142,6 +142,18 @@ test('a split of the Criteo layout', async () => {
     [0, 99, 5],
     [39_999, 0, 7],
   ]);
+});
+
+const openFiles = () => readdirSync('/proc/self/fd').length;
+
+test('a file of a split that is gone when it is read leaves no other one open', async () => {
+  const folder = criteoFolder();
+  const opened = await openSource({ ...criteoSpec, id: 'd', source: criteo() }, folder);
+  const [part] = await opened.parts();
+  rmSync(join(folder, 'set/train/cat_1.bin'));
+  const before = openFiles();
+  await failure('E_SOURCE', ['cat_1.bin cannot be opened'], () => collect(part!, ['label', 'num_0', 'cat_0.bin', 'cat_1.bin']));
+  assert.is(openFiles(), before);
 });
 
 test('a code that exceeds its cardinality is told with file and record', async () => {

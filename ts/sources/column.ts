@@ -19,13 +19,7 @@ export class Column {
     readonly place: Place,
     elements = 1,
   ) {
-    const values = Object.hasOwn(batch.columns, name) ? batch.columns[name] : undefined;
-    const needed = batch.rows * (elements > 1 && isFlat(values, batch.rows) ? elements : 1);
-    if (values === undefined || values === null || !(values.length >= needed)) {
-      const got = values === undefined ? 'no such column' : `${values?.length ?? 0} of them`;
-      throw new SluiceError('E_SOURCE', `${place.part}: column '${name}': expected ${needed} values, the source gave ${got}`);
-    }
-    this.values = values;
+    this.values = valuesOf(name, batch, place.part, elements);
     this.rows = batch.rows;
   }
 
@@ -37,11 +31,18 @@ export class Column {
   }
 }
 
-type NumberArray = Exclude<NodeJS.TypedArray, BigInt64Array | BigUint64Array>;
+/** The values of a column that a batch must have. E_SOURCE where there are not enough for its rows. */
+export function valuesOf(name: string, batch: RecordBatch, part: string, elements = 1): ColumnValues {
+  const values = Object.hasOwn(batch.columns, name) ? batch.columns[name] : undefined;
+  const needed = batch.rows * (elements > 1 && isFlat(values, batch.rows) ? elements : 1);
+  if (values !== undefined && values !== null && values.length >= needed) return values;
+  const got = values === undefined ? 'no such column' : `${values?.length ?? 0} of them`;
+  throw new SluiceError('E_SOURCE', `${part}: column '${name}': expected ${needed} values, the source gave ${got}`);
+}
 
 /** Whether the values of all rows lie in one typed array. */
-export function isFlat(values: unknown, rows: number): values is NumberArray {
-  return ArrayBuffer.isView(values) && !(values instanceof DataView) && (values as NumberArray).length >= rows;
+export function isFlat(values: unknown, rows: number): values is NodeJS.TypedArray {
+  return ArrayBuffer.isView(values) && !(values instanceof DataView) && (values as NodeJS.TypedArray).length >= rows;
 }
 
 export function show(value: unknown): string {

@@ -12,6 +12,7 @@ import {
   fieldValues,
   type NumberArray,
   openRanges,
+  type RangeReader,
   recordsIn,
   type StoredType,
   widthOf,
@@ -123,10 +124,9 @@ function pick(features: readonly Feature[], columns: string[], shown: string): F
 
 async function* readRows(features: Feature[], startRow: number, rows: number): AsyncGenerator<RecordBatch> {
   const files = new Map(features.map(({ file, place }) => [file.path, { file, stride: place.stride }]));
-  const readers = await Promise.all(
-    [...files.values()].map(async ({ file, stride }) => ({ path: file.path, stride, ranges: await openRanges(file.name, file.path) })),
-  );
+  const readers: { path: string; stride: number; ranges: RangeReader }[] = [];
   try {
+    for (const [path, { file, stride }] of files) readers.push({ path, stride, ranges: await openRanges(file.name, path) });
     const most = batchRowsOf(Math.max(1, ...readers.map(({ stride }) => stride)));
     for (let first = startRow; first < rows; first += most) {
       const count = Math.min(most, rows - first);

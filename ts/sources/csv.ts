@@ -32,18 +32,21 @@ export function csvPart(file: SourceFile, delimiter?: string): SourcePart {
 
 /** The names of a file's columns. E_SOURCE as read(). */
 export async function csvHeader(file: SourceFile): Promise<string[]> {
-  for await (const chunk of utf8Chunks(bytesOf(file), file.name)) {
-    const parser = parse({ delimiter: detectDelimiter(chunk), bom: true, skip_empty_lines: true, to: 1, relax_column_count: true });
-    parser.end(chunk);
-    try {
+  try {
+    for await (const chunk of utf8Chunks(bytesOf(file), file.name)) {
+      const parser = parse({ delimiter: detectDelimiter(chunk), bom: true, skip_empty_lines: true, to: 1, relax_column_count: true });
+      parser.end(chunk);
       for await (const record of parser) return record as string[];
-    } catch (error) {
-      throw unreadable(file.name, error);
     }
+  } catch (error) {
+    throw unreadable(file.name, error);
   }
-  throw new SluiceError('E_SOURCE', `${file.name}: the file is empty`, {
-    hint: 'a CSV file begins with a header row that names its columns',
-  });
+  throw emptyFile(file.name);
+}
+
+function emptyFile(name: string): SluiceError {
+  const hint = 'a CSV file begins with a header row that names its columns';
+  return new SluiceError('E_SOURCE', `${name}: the file is empty`, { hint });
 }
 
 async function* readRows(
@@ -67,10 +70,7 @@ async function* readRows(
   } catch (error) {
     throw unreadable(file.name, error);
   }
-  if (!collector.begun)
-    throw new SluiceError('E_SOURCE', `${file.name}: the file is empty`, {
-      hint: 'a CSV file begins with a header row that names its columns',
-    });
+  if (!collector.begun) throw emptyFile(file.name);
   if (collector.rows > 0) yield collector.batch();
 }
 

@@ -15,7 +15,7 @@ export function encodeTensor(column: Column, form: TensorForm): Uint8Array | Flo
   const fits = fitsOf(form.tensor);
   if (isFlat(values, rows * elements)) {
     for (let i = 0; i < rows * elements; i++) {
-      const x = values[i]!;
+      const x = Number(values[i]); // of a BigInt64Array, too
       if (!fits(x)) refuse(column, Math.floor(i / elements), form, String(x));
       cells[i] = x;
     }

@@ -26,6 +26,7 @@ test('tensors come as lists, typed arrays, text, or one array for all rows', () 
   assert.equal(cells(form, ['1 2 3 4', ' [5, 6;7,8] ']), expected);
   assert.equal(cells(form, Int32Array.from(expected)), expected);
   assert.equal(cells({ tensor: 'f32', shape: [1] }, ['0.5', [-1]]), Float32Array.of(0.5, -1));
+  assert.equal(cells({ tensor: 'f32', shape: [2] }, BigInt64Array.of(1n, 2n, 3n, -4n)), Float32Array.of(1, 2, 3, -4));
   assert.equal(cells({ tensor: 'i32', shape: [2] }, [[1, 2], '3 -4']), Int32Array.of(1, 2, 3, -4));
 });
 
@@ -159,6 +160,17 @@ test('texts of a CSV file become tokens, out of order of time, too; another toke
   assert.equal(store.labels, [0, 1]);
   writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify({ ...wordPiece, version: '1.1' }));
   await failure('E_CHANGED', ["column 'x'"], run);
+});
+
+test('a column that a part lacks is told, also where its texts are sorted first', async () => {
+  const spec: DatasetSpec = { time: { column: 't', unit: 's' }, label: { column: 'y' }, columns: { x: { tokens: 4, hash: 100 } } };
+  for (const x of [undefined, null, ['a']]) {
+    async function* read() {
+      yield { rows: 2, columns: { t: [2, 1], y: [0, 1], x: x as never } };
+    }
+    const source = { parts: async () => [{ name: 'p', fingerprint: '1', read }] };
+    await failure('E_SOURCE', ["p: column 'x': expected 2 values"], () => ingest({ store: new MemoryStore(), source, spec }));
+  }
 });
 
 test('samples without a time get one, across files and after a stop', async () => {

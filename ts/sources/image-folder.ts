@@ -1,7 +1,7 @@
 // A folder of pictures: each is a row, in order of time. Labels are the names of the folders that pictures lie in, or come
 // from a CSV file.
 import { createHash } from 'node:crypto';
-import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { readdirSync, realpathSync, type Stats } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { SluiceError } from '../errors.js';
@@ -130,7 +130,7 @@ function timesOf(
   { labels, timePattern }: ImagesSource,
   spec: DatasetSpec,
   pictures: Pictures,
-  files: readonly (ReturnType<typeof statSync> | undefined)[],
+  files: readonly (Stats | undefined)[],
 ): number[] {
   const unit = 'unit' in spec.time ? spec.time.unit : 'ms';
   const search = timePattern === undefined ? undefined : timeInPath(timePattern);

@@ -170,6 +170,8 @@ test('labels, times and more columns from a CSV file', async () => {
   await failure('E_SOURCE', ["'size'"], () => run(folder, { labels: 'list.csv' }, { ...spec, columns: { size: 'f32' } }));
   await failure('E_SOURCE', ["'size'"], () => run(folder, {}, { ...spec, columns: { size: 'f32' } }));
   await failure('E_NOT_FOUND', ['set/none.csv'], () => run(folder, { labels: 'none.csv' }));
+  writeFileSync(join(folder, 'set/damaged.csv.gz'), csv);
+  await failure('E_SOURCE', ['set/damaged.csv.gz', 'incorrect header check'], () => run(folder, { labels: 'damaged.csv.gz' }));
 });
 
 test('paths of a list stay in its folder', async () => {

@@ -232,6 +232,8 @@ test('what a source of a user does wrong is told', async () => {
     await failure('E_SOURCE', ['part 0'], () => run({ parts: async () => [wrong] }));
   }
   await failure('E_SOURCE', ['two parts', 'p'], () => run(sourceOf(part, part)));
+  for (const rows of [-1, 0.5, Number.NaN, '10' as never])
+    await failure('E_SOURCE', ['part p', 'rows', String(rows)], () => run(sourceOf({ ...part, rows })));
   const reading = (batch: unknown) =>
     sourceOf({
       ...part,

@@ -132,7 +132,7 @@ function isoTime(ms: number): string {
 async function appendPart({ part, state }: OpenPart, coders: Coders, appender: Appender, options: IngestOptions): Promise<void> {
   const key = partKey(part.name);
   let { rows, skipped } = state;
-  for await (const encoded of encodedInOrder(part, state.order, rows, options.spec, coders)) {
+  for await (const encoded of encodedInOrder({ part, order: state.order, spec: options.spec, coders }, rows)) {
     checkStopped(options, part.name);
     for (let at = 0; at < encoded.labels.length; ) {
       const taken = appender.take(encoded, at);

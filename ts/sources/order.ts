@@ -66,23 +66,19 @@ function madeOrder(part: SourcePart, rows: number, { start, step }: { start: num
   });
 }
 
+/** A part, the order that orderOf() found it in, and what its rows become. */
+export type OrderedPart = { part: SourcePart; order: PartOrder; spec: DatasetSpec; coders: Coders };
+
 /** The part's rows, encoded, by (time, row), from `startRow` of that order on. */
-export async function* encodedInOrder(
-  part: SourcePart,
-  order: PartOrder,
-  startRow: number,
-  spec: DatasetSpec,
-  coders: Coders,
-): AsyncGenerator<Encoded> {
-  if (order.sorted)
-    yield* encodedRows(part, rowsOf(part, order, startRow, spec), spec, coders, { firstRow: startRow, firstMs: order.firstMs ?? 0 });
-  else if (Object.values(spec.columns).some((form) => isImage(form) || isTokens(form)))
-    yield* sortedFirst(part, order, startRow, spec, coders);
-  else yield* sortedEncoded(part, order, startRow, spec, coders);
+export async function* encodedInOrder(ordered: OrderedPart, startRow: number): AsyncGenerator<Encoded> {
+  const { order, spec } = ordered;
+  if (order.sorted) yield* encodedRows(ordered, startRow);
+  else if (Object.values(spec.columns).some((form) => isImage(form) || isTokens(form))) yield* sortedFirst(ordered, startRow);
+  else yield* sortedEncoded(ordered, startRow);
 }
 
 /** Batches from `startRow` of the part on. E_CHANGED where they are not as many as there were. */
-async function* rowsOf(part: SourcePart, order: PartOrder, startRow: number, spec: DatasetSpec): AsyncGenerator<RecordBatch> {
+async function* rowsOf({ part, order, spec }: OrderedPart, startRow: number): AsyncGenerator<RecordBatch> {
   let read = startRow;
   for await (const batch of readPart(part, neededColumns(spec), startRow)) {
     read += batch.rows;
@@ -92,15 +88,11 @@ async function* rowsOf(part: SourcePart, order: PartOrder, startRow: number, spe
   if (read !== order.rows) throw changed(part, read, order.rows);
 }
 
-async function* encodedRows(
-  part: SourcePart,
-  batches: AsyncIterable<RecordBatch>,
-  spec: DatasetSpec,
-  coders: Coders,
-  from: Omit<Place, 'part'>,
-): AsyncGenerator<Encoded> {
-  const place: Place = { ...from, part: part.name };
-  for await (const batch of batches) {
+/** In the order of the part. */
+async function* encodedRows(ordered: OrderedPart, startRow: number): AsyncGenerator<Encoded> {
+  const { part, order, spec, coders } = ordered;
+  const place: Place = { part: part.name, firstRow: startRow, firstMs: order.firstMs ?? 0 };
+  for await (const batch of rowsOf(ordered, startRow)) {
     for (const piece of slices(batch, spec)) {
       yield encode(await decodeImages(piece, spec, place, part.folder), spec, coders, place);
       place.firstRow += piece.rows;
@@ -108,33 +100,23 @@ async function* encodedRows(
   }
 }
 
-async function* sortedEncoded(
-  part: SourcePart,
-  order: PartOrder,
-  startRow: number,
-  spec: DatasetSpec,
-  coders: Coders,
-): AsyncGenerator<Encoded> {
+async function* sortedEncoded(ordered: OrderedPart, startRow: number): AsyncGenerator<Encoded> {
+  const { part, order, spec } = ordered;
   const { columns } = schemaOf(spec);
   const most = Math.min(maxSortedRows, Math.floor(maxSortedBytes / Math.max(1, recordBytes(columns))));
   if (order.rows > most) throw tooMany(part, order.rows, most);
   const batches: Encoded[] = [];
-  for await (const encoded of encodedRows(part, rowsOf(part, order, 0, spec), spec, coders, { firstRow: 0 })) batches.push(encoded);
+  for await (const encoded of encodedRows(ordered, 0)) batches.push(encoded);
   yield* sortedByTime(batches, columns, order.rows, startRow);
 }
 
 /** Sorts what the source gives, so that pictures are decoded a few at a time. */
-async function* sortedFirst(
-  part: SourcePart,
-  order: PartOrder,
-  startRow: number,
-  spec: DatasetSpec,
-  coders: Coders,
-): AsyncGenerator<Encoded> {
+async function* sortedFirst(ordered: OrderedPart, startRow: number): AsyncGenerator<Encoded> {
+  const { part, order, spec, coders } = ordered;
   if (order.rows > maxSortedTexts) throw tooMany(part, order.rows, maxSortedTexts);
   const batches: RecordBatch[] = [];
-  for await (const batch of rowsOf(part, order, 0, spec)) batches.push(batch);
-  const all = joinBatches(batches, spec);
+  for await (const batch of rowsOf(ordered, 0)) batches.push(batch);
+  const all = joinBatches(batches, neededColumns(spec), spec);
   batches.length = 0;
   const byTime = stableOrder(BigInt64Array.from(encodeTimes(all, spec, { part: part.name, firstRow: 0 }), BigInt));
   const sliceRows = rowsWithin(schemaOf(spec).columns);

@@ -1,5 +1,6 @@
 // Reading a part, whoever wrote its source: what it gives is checked, and what it throws gets a code and its name.
 import { SluiceError } from '../errors.js';
+import { valuesOf } from './column.js';
 import type { RecordBatch, Source, SourcePart } from './types.js';
 
 /** The source's parts. E_SOURCE where they are not what SourcePart says. */
@@ -16,6 +17,8 @@ export async function partsOf(source: Source): Promise<SourcePart[]> {
     if (typeof part?.name !== 'string' || part.name === '' || typeof part.fingerprint !== 'string' || typeof part.read !== 'function') {
       throw new SluiceError('E_SOURCE', `the source: expected part ${i} to have a name, a fingerprint and a function read`);
     }
+    if (part.rows !== undefined && !(Number.isSafeInteger(part.rows) && part.rows >= 0))
+      throw new SluiceError('E_SOURCE', `the source: part ${part.name}: expected rows to be a whole number, got ${part.rows}`);
     if (names.has(part.name))
       throw new SluiceError('E_SOURCE', `the source: two parts are named ${part.name}`, { hint: 'give each part a name of its own' });
     names.add(part.name);
@@ -23,14 +26,16 @@ export async function partsOf(source: Source): Promise<SourcePart[]> {
   return parts as SourcePart[];
 }
 
-/** The part's batches, without empty ones. E_SOURCE. */
+/** The part's batches, without empty ones; each has a value of every column for each of its rows. E_SOURCE. */
 export async function* readPart(part: SourcePart, columns: string[], startRow: number): AsyncGenerator<RecordBatch> {
   try {
     for await (const batch of part.read(columns, startRow)) {
       if (!(Number.isSafeInteger(batch?.rows) && batch.rows >= 0 && typeof batch.columns === 'object' && batch.columns !== null)) {
         throw new SluiceError('E_SOURCE', `${part.name}: expected batches with a number of rows and columns`);
       }
-      if (batch.rows > 0) yield batch;
+      if (batch.rows === 0) continue;
+      for (const name of columns) valuesOf(name, batch, part.name);
+      yield batch;
     }
   } catch (error) {
     throw asSluiceError(part.name, error);

@@ -26,19 +26,17 @@ export function* slices(batch: RecordBatch, spec: DatasetSpec): Generator<Record
   }
 }
 
-/** All rows of some batches as one. */
-export function joinBatches(batches: readonly RecordBatch[], spec: DatasetSpec): RecordBatch {
+/** All rows of some batches as one, each of which has the columns `names`. */
+export function joinBatches(batches: readonly RecordBatch[], names: readonly string[], spec: DatasetSpec): RecordBatch {
   const rows = batches.reduce((sum, batch) => sum + batch.rows, 0);
-  const columns = Object.keys(batches[0]?.columns ?? {}).map((name) => {
-    const all: ColumnValue[] = new Array(rows);
-    let at = 0;
-    for (const batch of batches) {
-      const { [name]: values } = mapColumns(batch, spec, (given, width) => (width === 1 ? given : perRow(given, width, batch.rows)));
-      for (let i = 0; i < batch.rows; i++) all[at++] = values![i];
-    }
-    return [name, all] as const;
-  });
-  return { rows, columns: Object.fromEntries(columns) };
+  const columns = Object.fromEntries(names.map((name) => [name, new Array<ColumnValue>(rows)]));
+  let first = 0;
+  for (const batch of batches) {
+    const values = mapColumns(batch, spec, (given, width) => (width === 1 ? given : perRow(given, width, batch.rows)));
+    for (const name of names) for (let i = 0; i < batch.rows; i++) columns[name]![first + i] = values[name]![i];
+    first += batch.rows;
+  }
+  return { rows, columns };
 }
 
 /** The rows with these numbers, of a batch of joinBatches(). */

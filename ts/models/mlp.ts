@@ -12,9 +12,9 @@ export const mlp = defineModel({
       .default([64, 32])
       .describe('Widths of the hidden layers. The output layer is added.'),
   }),
-  build: ({ hidden }, { dense, tables, outputs }) => {
-    if (tables.length > 0 || dense === 0) {
-      throw new SluiceError('E_CONFIG', 'model mlp takes dense features only: leave out features.categorical, or use dlrm');
+  build: ({ hidden }, { dense, tables, values, ids, outputs }) => {
+    if (tables.length > 0 || values.length > 0 || ids > 0 || dense === 0) {
+      throw new SluiceError('E_CONFIG', 'model mlp takes dense features only: leave out the others, or use dlrm for categorical ones');
     }
     return { kind: 'mlp', inputs: dense, layers: [...hidden, outputs] };
   },

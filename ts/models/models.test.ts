@@ -137,6 +137,12 @@ test('features that a model cannot take are named', async () => {
     () => build('bert', {}, { ...textInputs, ids: 1024 }),
     /has 512 positions, but the texts have 1024 token ids/,
   );
+  for (const id of ['dlrm', 'mlp'])
+    for (const more of [
+      { values: [4], ids: 0 },
+      { values: [], ids: 5 },
+    ])
+      await expectError('E_CONFIG', () => build(id, {}, { ...inputs, ...more, dense: 1 }), /takes dense .*features only/);
   await expectError('E_CONFIG', () => build('distilbert', { width: 100, heads: 3 }, textInputs), /its heads divide/);
 });
 

@@ -1,4 +1,5 @@
 // Brings a pipeline's dataset up to its source: creates it the first time, appends what is missing.
+import { rmSync } from 'node:fs';
 import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import { Dataset } from '../native/dataset.js';
@@ -14,11 +15,9 @@ export async function ingestPipeline(
   options: { signal?: AbortSignal | undefined; onEvent: OnEvent },
 ): Promise<IngestResult> {
   const { dataset: config } = pipeline.config;
-  const path = folders.dataset(config.id);
-  await makeFolder(folders.dataset(''));
-  using dataset = openOrCreate(path, schemaOf(config));
-  checkDefinition(dataset, config);
   const source = pipeline.source ?? (await openSource(config, pipeline.dir));
+  await makeFolder(folders.dataset(''));
+  using dataset = openDefined(folders.dataset(config.id), config);
   const onProgress = (p: { part: string; rowsDone: number; rowsTotal?: number | undefined; samples: number }) =>
     options.onEvent({ type: 'ingest', part: p.part, samples: p.samples, rowsDone: p.rowsDone, rowsTotal: p.rowsTotal ?? null });
   return await ingest({
@@ -31,22 +30,34 @@ export async function ingestPipeline(
   });
 }
 
+/** The meaning of columns and labels is fixed by the first samples: an empty dataset with another one is made anew. */
+function openDefined(path: string, config: LoadedPipeline['config']['dataset']): Dataset {
+  const definition = definitionOf(config);
+  const dataset = openOrCreate(path, schemaOf(config));
+  const earlier = dataset.state('definition');
+  if (earlier === definition) return dataset;
+  if (earlier === null) {
+    dataset.setState('definition', definition);
+    return dataset;
+  }
+  try {
+    if (dataset.size() > 0) {
+      const hint = 'give the dataset another id, or remove its folder to ingest it again';
+      throw new SluiceError('E_CHANGED', `dataset ${config.id} was ingested with another time, label or columns: ${earlier}`, { hint });
+    }
+    // While it is open nobody else writes to it.
+    rmSync(path, { recursive: true });
+  } finally {
+    dataset.close();
+  }
+  return openDefined(path, config);
+}
+
 function openOrCreate(path: string, schema: Schema): Dataset {
   try {
     return Dataset.open(path);
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code !== 'E_NOT_FOUND') throw error;
     return Dataset.create(path, schema);
-  }
-}
-
-/** The meaning of columns and labels is fixed by the first ingestion. */
-function checkDefinition(dataset: Dataset, config: LoadedPipeline['config']['dataset']): void {
-  const definition = definitionOf(config);
-  const earlier = dataset.state('definition');
-  if (earlier === null) dataset.setState('definition', definition);
-  else if (earlier !== definition) {
-    const hint = 'give the dataset another id, or remove its folder to ingest it again';
-    throw new SluiceError('E_CHANGED', `dataset ${config.id} was ingested with another time, label or columns: ${earlier}`, { hint });
   }
 }

@@ -211,6 +211,15 @@ test('a model that cannot take the features is refused before anything is read',
     assert.not.ok(existsSync(join(data, 'datasets')));
   }));
 
+test('what a first try got wrong is not kept: an empty dataset takes another definition, one with samples does not', () =>
+  inWorkplace(async ({ run }) => {
+    const label = (changed: string) => ({ 'label: { column: y }': `label: { ${changed} }` });
+    assert.is((await failure(run(label('column: x')))).code, 'E_LABEL_RANGE');
+    assert.is((await failure(run({ 'columns: { x: f32': 'columns: { z: f32, x: f32' }))).code, 'E_SOURCE');
+    assert.is((await run()).triggers.length, 5);
+    assert.is((await failure(run(label('column: y, classes: 3'), { restart: true }))).code, 'E_CHANGED');
+  }));
+
 test('an MLP takes dense features only', () =>
   inWorkplace(async ({ run, folder }) => {
     const mlp = { 'model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }': 'model: { id: mlp, hidden: [16, 8] }' };

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "storage/chunk.h"
 #include "storage/lmdb_env.h"
+#include "storage/schema.h"
 
 namespace sluice {
 
@@ -21,7 +22,6 @@ constexpr const char* kColumnsEntry = "columns";
 constexpr size_t kChunkBytes = size_t{1} << 18;
 constexpr size_t kTransactionBytes = size_t{64} << 20;  // of chunks that one transaction writes: LMDB keeps them in memory
 constexpr size_t kMaxColumns = 256;
-constexpr size_t kMaxName = 256;
 constexpr uint32_t kMaxLength = 4096;
 const char* const kTypeNames[] = {"f32", "u8"};
 
@@ -48,10 +48,7 @@ std::string form(const MetadataColumn& column) {
 }
 
 void check_column(const MetadataColumn& column) {
-  const bool control = std::any_of(column.name.begin(), column.name.end(), [](char c) { return static_cast<unsigned char>(c) < 32; });
-  if (column.name.empty() || column.name.size() > kMaxName || control) {
-    throw Error(code::kArgument, "'" + column.name + "' is no column name (1 to 256 bytes, no control characters)");
-  }
+  check_column_name(column.name);
   if (column.length == 0 || column.length > kMaxLength) {
     throw Error(code::kArgument, "column '" + column.name + "': length: expected 1 to " + std::to_string(kMaxLength) + ", got " + std::to_string(column.length));
   }
@@ -164,7 +161,7 @@ MetadataStore::MetadataStore(std::string folder, std::shared_ptr<Env> env) : fol
   const bool create = !env_->ever_written();
   Txn txn(*env_, !create);
   tables_ = std::make_unique<Tables>(txn, create);
-  if (create) tables_->meta.put(txn, kColumnsEntry, columns_text({}));
+  if (create && !tables_->meta.get(txn, kColumnsEntry)) tables_->meta.put(txn, kColumnsEntry, columns_text({}));  // another process may have been faster
   txn.commit();
 }
 

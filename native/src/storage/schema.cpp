@@ -148,6 +148,13 @@ Schema parse_schema(std::string_view text, const std::string& path) {
   return schema;
 }
 
+void check_column_name(std::string_view name) {
+  const bool control = std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 32; });
+  if (name.empty() || name.size() > kMaxName || control) {
+    throw Error(code::kArgument, "'" + std::string(name) + "' is no column name (1 to " + std::to_string(kMaxName) + " bytes, no control characters)");
+  }
+}
+
 void check_schema(const Schema& schema) {
   if (schema.columns.size() > kMaxColumns) throw Error(code::kArgument, "schema: at most " + std::to_string(kMaxColumns) + " columns, got " + std::to_string(schema.columns.size()));
   if (schema.label == LabelKind::kClass && (schema.classes < 2 || schema.classes > (1U << 24))) {
@@ -156,8 +163,7 @@ void check_schema(const Schema& schema) {
   std::set<std::string> names;
   uint64_t bytes = 0;
   for (const Column& column : schema.columns) {
-    const bool control = std::any_of(column.name.begin(), column.name.end(), [](char c) { return static_cast<unsigned char>(c) < 32; });
-    if (column.name.empty() || column.name.size() > kMaxName || control) throw Error(code::kArgument, "schema: '" + column.name + "' is no column name (1 to 256 bytes, no control characters)");
+    check_column_name(column.name);
     if (!names.insert(column.name).second) throw Error(code::kArgument, "schema: two columns are named '" + column.name + "'");
     check_shape(column);
     bytes += column.bytes();

@@ -11,6 +11,8 @@ namespace sluice {
 std::string schema_text(const Schema& schema);
 /// E_CORRUPT unless schema_text() can have written it.
 Schema parse_schema(std::string_view text, const std::string& path);
+/// E_ARGUMENT for an empty or long name, or one with control characters.
+void check_column_name(std::string_view name);
 /// E_ARGUMENT names what is wrong: names, classes, shapes, and the size of a record (at most 64 MiB).
 void check_schema(const Schema& schema);
 

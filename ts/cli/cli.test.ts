@@ -53,6 +53,9 @@ test('init, validate, run, report, ls, show: text and JSON', () =>
     const [stored] = JSON.parse(sluice(folder, 'ls', 'datasets', '--json').out);
     assert.is(stored.size, 4000);
     assert.match(sluice(folder, 'ls', 'datasets', 'none').err, `it has ${stored.id}`);
+    mkdirSync(join(folder, 'sluice-data/datasets/half'));
+    assert.match(sluice(folder, 'ls', 'datasets').out, /half +E_NOT_FOUND: .* holds no dataset\ntiny +4,000 samples/);
+    assert.match(sluice(folder, 'ls', 'datasets', 'half').err, 'E_NOT_FOUND');
     const run = sluice(folder, 'run', 'p.yaml');
     assert.is(run.code, 0);
     assert.match(run.out, 'AUC by model');

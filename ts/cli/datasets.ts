@@ -7,20 +7,31 @@ import { foldersOf } from '../pipeline/folders.js';
 import { formatCount, formatDay } from './output.js';
 
 export type StoredDataset = DatasetInfo & { id: string; firstMs: number | null; lastMs: number | null };
+/** A folder whose dataset cannot be opened. */
+export type LostDataset = { id: string; error: { code: string; message: string } };
 
-/** Those below the data folder, or the one that is named. E_NOT_FOUND. */
-export function storedDatasets(data: string, id?: string): StoredDataset[] {
+/** Those below the data folder, or the one that is named. E_NOT_FOUND; the errors of opening it for one that is named. */
+export function storedDatasets(data: string, id?: string): (StoredDataset | LostDataset)[] {
   const folders = foldersOf(data);
   const ids = foldersIn(folders.dataset(''));
   if (id !== undefined && !ids.includes(id))
     throw new SluiceError('E_NOT_FOUND', `there is no dataset ${id} in ${folders.dataset('')}; it has ${ids.join(', ') || 'none'}`);
-  return (id === undefined ? ids : [id]).map((name) => {
-    using dataset = Dataset.open(folders.dataset(name), { readOnly: true });
-    using snapshot = dataset.snapshot();
-    const info = dataset.info();
-    const at = (key: number) => (snapshot.size === 0 ? null : Number(snapshot.timestamps(key, 1)[0]));
-    return { ...info, id: name, firstMs: at(0), lastMs: at(snapshot.size - 1) };
+  if (id !== undefined) return [stored(folders.dataset(id), id)];
+  return ids.map((name) => {
+    try {
+      return stored(folders.dataset(name), name);
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+      return { id: name, error: { code: error.code, message: error.message } };
+    }
   });
+}
+
+function stored(path: string, id: string): StoredDataset {
+  using dataset = Dataset.open(path, { readOnly: true });
+  using snapshot = dataset.snapshot();
+  const at = (key: number) => (snapshot.size === 0 ? null : Number(snapshot.timestamps(key, 1)[0]));
+  return { ...dataset.info(), id, firstMs: at(0), lastMs: at(snapshot.size - 1) };
 }
 
 function foldersIn(path: string): string[] {
@@ -37,7 +48,9 @@ function foldersIn(path: string): string[] {
 }
 
 /** A line for the dataset, and one for each column. */
-export function datasetText({ id, size, schema, firstMs, lastMs }: StoredDataset): string {
+export function datasetText(dataset: StoredDataset | LostDataset): string {
+  if ('error' in dataset) return `${dataset.id.padEnd(24)} ${dataset.error.code}: ${dataset.error.message}`;
+  const { id, size, schema, firstMs, lastMs } = dataset;
   const span = firstMs === null || lastMs === null ? '' : `, ${formatDay(firstMs)} to ${formatDay(lastMs)}`;
   const label = schema.label === 'real' ? 'a number' : `${schema.classes} classes`;
   const head = `${id.padEnd(24)} ${formatCount(size)} samples${span}, label ${label}`;

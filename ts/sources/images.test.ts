@@ -122,7 +122,8 @@ test('what is no picture ends ingestion with file and row', async () => {
     'an empty WebP': Buffer.from('RIFF\0\0\0\0WEBPVP8 ', 'latin1'),
   };
   for (const [what, file] of Object.entries(hostile)) {
-    await failure('E_SOURCE', ["column 'image'", 'row 1', 'a picture that can be decoded'], () => decode(file, square));
+    const told = await failure('E_SOURCE', ["column 'image'", 'row 1', 'a picture that can be decoded'], () => decode(file, square));
+    assert.not.match(told.message, /\n|:$/, what);
     const folder = await folderOf({ 'cat/a.png': undefined, 'cat/b.png': file });
     await failure('E_SOURCE', ['set', 'row 2', '"cat/b.png"'], () => run(folder));
     const { store, result } = await run(folder, {}, specOf({ ...square, onError: 'skip' }));
@@ -241,6 +242,20 @@ test('pictures of a CSV file that is out of order of time', async () => {
   );
   truncateSync(join(folder, 'set/b.png'), 30);
   await failure('E_SOURCE', ['row 1', '"b.png"'], () => ingest({ store: new MemoryStore(), source, spec }));
+});
+
+test('pictures that come as bytes, out of order of time, are sorted up to a limit', async () => {
+  const file = new Uint8Array(2 ** 26);
+  async function* read() {
+    yield {
+      rows: 70,
+      columns: { image: new Array(70).fill(file), label: new Array(70).fill('cat'), time: Array.from({ length: 70 }, (_, i) => -i) },
+    };
+  }
+  const source = { parts: async () => [{ name: 'p', fingerprint: '1', read }] };
+  await failure('E_SOURCE', ['p: its 70 rows', 'only up to 4 GiB are sorted'], () =>
+    ingest({ store: new MemoryStore(), source, spec: specOf(square) }),
+  );
 });
 
 test('patterns of times', () => {

@@ -47,7 +47,9 @@ class Undecodable extends Error {}
 function failed(column: Column, row: number, error: Error): never {
   const advice = 'correct or remove the picture, or leave out such samples with onError: skip';
   const shown = typeof column.values[row] === 'string' ? JSON.stringify(column.values[row]) : 'bytes';
-  return column.fail('E_SOURCE', row, 'a picture that can be decoded', advice, `${shown}: ${error.message}`);
+  // sharp tells all that libvips noted, a line each; the first is the cause.
+  const reason = error.message.split('\n', 1)[0]!.replace(/:\s*$/, '');
+  return column.fail('E_SOURCE', row, 'a picture that can be decoded', advice, `${shown}: ${reason}`);
 }
 
 /** A path from the data is not trusted to stay in its folder. */

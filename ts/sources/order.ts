@@ -6,14 +6,14 @@ import { type Coders, type Encoded, encode, encodeTimes, neededColumns, type Pla
 import { isImage, isTokens, schemaOf } from './forms.js';
 import { decodeImages } from './images.js';
 import { readPart } from './read.js';
-import { joinBatches, pickRows, rowsWithin, slices } from './rows.js';
+import { bytesOf, joinBatches, pickRows, rowsWithin, slices } from './rows.js';
 import type { DatasetSpec } from './spec.js';
 import type { RecordBatch, SourcePart } from './types.js';
 
 /** A part of more rows is not sorted: they are in memory, encoded, 20 to 40 bytes each with a few columns. */
 const maxSortedRows = 50_000_000;
 const maxSortedBytes = 2 ** 32;
-/** Rows with pictures or texts are sorted before they are encoded: as paths and texts, some hundred bytes each. */
+/** Rows with pictures or texts are sorted before they are encoded: as paths and texts, some hundred bytes each; pictures of a module may come as bytes. */
 const maxSortedTexts = 5_000_000;
 const digitBits = 16;
 
@@ -115,7 +115,12 @@ async function* sortedFirst(ordered: OrderedPart, startRow: number): AsyncGenera
   const { part, order, spec, coders } = ordered;
   if (order.rows > maxSortedTexts) throw tooMany(part, order.rows, maxSortedTexts);
   const batches: RecordBatch[] = [];
-  for await (const batch of rowsOf(ordered, 0)) batches.push(batch);
+  let bytes = 0;
+  for await (const batch of rowsOf(ordered, 0)) {
+    bytes += bytesOf(batch);
+    if (bytes > maxSortedBytes) throw tooMany(part, order.rows, `${maxSortedBytes / 2 ** 30} GiB`);
+    batches.push(batch);
+  }
   const all = joinBatches(batches, neededColumns(spec), spec);
   batches.length = 0;
   const byTime = stableOrder(BigInt64Array.from(encodeTimes(all, spec, { part: part.name, firstRow: 0 }), BigInt));
@@ -127,7 +132,7 @@ async function* sortedFirst(ordered: OrderedPart, startRow: number): AsyncGenera
   }
 }
 
-function tooMany(part: SourcePart, rows: number, most: number): SluiceError {
+function tooMany(part: SourcePart, rows: number, most: number | string): SluiceError {
   const hint = 'sort the file by its time column, or split it into smaller ones by time';
   return new SluiceError('E_SOURCE', `${part.name}: its ${rows} rows are not in order of time, and only up to ${most} are sorted`, {
     hint,

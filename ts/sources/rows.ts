@@ -26,6 +26,24 @@ export function* slices(batch: RecordBatch, spec: DatasetSpec): Generator<Record
   }
 }
 
+/** Memory that the values of a batch take, roughly. */
+export function bytesOf(batch: RecordBatch): number {
+  const size = (value: ColumnValue) =>
+    typeof value === 'string'
+      ? 2 * value.length
+      : ArrayBuffer.isView(value)
+        ? value.byteLength
+        : Array.isArray(value)
+          ? 8 * value.length
+          : 8;
+  let bytes = 0;
+  for (const values of Object.values(batch.columns)) {
+    if (ArrayBuffer.isView(values)) bytes += values.byteLength;
+    else for (let i = 0; i < batch.rows; i++) bytes += size(values[i]);
+  }
+  return bytes;
+}
+
 /** All rows of some batches as one, each of which has the columns `names`. */
 export function joinBatches(batches: readonly RecordBatch[], names: readonly string[], spec: DatasetSpec): RecordBatch {
   const rows = batches.reduce((sum, batch) => sum + batch.rows, 0);

@@ -5,11 +5,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Dataset } from '../native/dataset.js';
 import { evaluate } from '../native/evaluator.js';
-import { expectError, makeEvalPlan, makeTrainPlan, temporaryFolder } from '../native/fixture.test.helper.js';
+import { expectError, makeEvalPlan, makeTrainPlan, optimizer, temporaryFolder } from '../native/fixture.test.helper.js';
 import { modelHeader } from '../native/models.js';
 import { setComputeThreads } from '../native/threads.js';
 import { train } from '../native/trainer.js';
-import type { Features, Model, TrainPlan } from '../native/types.js';
+import type { Features, Model, Optimizer, TrainPlan } from '../native/types.js';
 import type { ModelInputs } from './define.js';
 import { modelDefinition } from './registry.js';
 
@@ -68,17 +68,7 @@ function build(id: string, config: object, given: ModelInputs): Model {
 }
 
 const dataset = await makeDataset();
-const adam = {
-  kind: 'adam',
-  lr: 0.003,
-  eps: 1e-8,
-  beta1: 0.9,
-  beta2: 0.999,
-  momentum: 0,
-  dampening: 0,
-  nesterov: false,
-  weightDecay: 0,
-} as const;
+const adam: Optimizer = { ...optimizer, kind: 'adam', lr: 0.003, eps: 1e-8 };
 
 async function trained(name: string, model: Model, features: Features, changes: Partial<TrainPlan> = {}) {
   const output = path.join(folder, `${name}.safetensors`);

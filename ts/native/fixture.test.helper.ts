@@ -55,7 +55,7 @@ export async function makeDataset(folder: string, rows: number): Promise<Dataset
   return dataset;
 }
 
-const optimizer: Optimizer = {
+export const optimizer: Optimizer = {
   kind: 'adagrad',
   lr: 0.05,
   eps: 1e-10,

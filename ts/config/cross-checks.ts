@@ -4,7 +4,7 @@ import type { DatasetConfig, FeaturesConfig, LabelConfig, PipelineConfig, Pipeli
 import type { TrainingFileConfig } from './schema-training.js';
 
 /** Number of classes of a label: 2 unless the pipeline names more. */
-export function labelClasses(label: LabelConfig): number {
+function labelClasses(label: LabelConfig): number {
   const classes = 'classes' in label ? label.classes : undefined;
   if (classes === undefined) return 2;
   return typeof classes === 'number' ? classes : classes.length;
@@ -30,7 +30,7 @@ export function resolveDefaults(file: PipelineFile): PipelineConfig {
   return { ...file, training: { ...file.training, criterion } };
 }
 
-export const isReal = (label: LabelConfig): boolean => 'real' in label;
+const isReal = (label: LabelConfig): boolean => 'real' in label;
 
 /** A policy that selects by what is recorded needs it recorded; a regression has no confidence. */
 function recordProblems(

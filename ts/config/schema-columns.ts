@@ -60,5 +60,3 @@ export const columnForm = z
     error: 'expected f32, i32, category, or a map with tensor, image, tokens (and tokenizer or hash), bytes or category',
   })
   .describe('How a column is stored. category: text or numbers with few different values, as codes in order of appearance.');
-
-export type ColumnForm = z.output<typeof columnForm>;

@@ -141,5 +141,4 @@ export type FeaturesConfig = z.output<typeof features>;
 export type DenseFeatureConfig = z.output<typeof denseFeature>;
 export type ImageConfig = z.output<typeof image>;
 export type TensorConfig = z.output<typeof tensor>;
-export type ParseConfig = z.output<typeof parse>;
 export type CategoricalFeatureConfig = z.output<typeof categoricalFeature>;

@@ -131,6 +131,3 @@ async function inParallel(count: number, work: (i: number) => Promise<void>): Pr
   await Promise.all(Array.from({ length: Math.min(count, 4 * availableParallelism()) }, worker));
   if (failure !== undefined) throw (failure as { error: unknown }).error;
 }
-
-/** Whether a batch needs decodeImages(). */
-export const hasImages = (spec: DatasetSpec): boolean => Object.values(spec.columns).some(isImage);

@@ -23,8 +23,11 @@ export type ColumnType = 'f32' | 'i32' | 'category' | TensorForm | ImageForm | T
 
 export type TimeUnit = 's' | 'ms' | 'us' | 'ns' | 'min' | 'h' | 'd';
 
-/** 1 where the column is at least `atLeast`; or the classes 0 … n-1; or the names of the classes; or 0 and 1. */
-export type LabelSpec = { column: string; atLeast: number } | { column: string; classes?: number | string[] | undefined };
+/** 1 where the column is at least `atLeast`; or the number itself; or the classes 0 … n-1; or the names of the classes; or 0 and 1. */
+export type LabelSpec =
+  | { column: string; atLeast: number }
+  | { column: string; real: true }
+  | { column: string; classes?: number | string[] | undefined };
 
 /**
  * `unit`: of a column of numbers, counted from 1970-01-01 UTC. `start` and `step`, milliseconds: samples without a time

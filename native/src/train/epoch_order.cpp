@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <system_error>
 #include <utility>
 
 #include "base/rng.h"
@@ -38,7 +39,11 @@ EpochOrder::Order EpochOrder::of(uint64_t epoch) {
   const bool prepared = current_ && epoch == epoch_ + 1 && next_.valid();
   current_ = prepared ? next_.get() : make(epoch);
   epoch_ = epoch;
-  if (shuffle_ != Shuffle::kNone && size_ >= kLong && epoch + 1 < epochs_) next_ = std::async(std::launch::async, [this, epoch] { return make(epoch + 1); });
+  if (shuffle_ == Shuffle::kNone || size_ < kLong || epoch + 1 >= epochs_) return current_;
+  try {
+    next_ = std::async(std::launch::async, [this, epoch] { return make(epoch + 1); });
+  } catch (const std::system_error&) {  // no thread to be had: it is made when it is asked for
+  }
   return current_;
 }
 

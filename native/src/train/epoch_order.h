@@ -14,7 +14,8 @@ namespace sluice {
 enum class Shuffle : uint8_t { kGlobal, kBlock, kNone };
 inline constexpr uint32_t kBlocksMixed = 16;
 
-/// Positions in a set, epoch by epoch. The order of a long epoch is made while the one before is read. Not thread-safe.
+/// Positions in a set, epoch by epoch. The order of a long epoch is made while the one before is read, where a thread can be
+/// had for it. Not thread-safe.
 class EpochOrder {
  public:
   using Order = std::shared_ptr<const std::vector<uint32_t>>;

@@ -49,7 +49,7 @@ Loader::Loader(std::shared_ptr<Snapshot> data, const TrainSet& set, const Featur
   std::vector<uint32_t> positions = entries_to_read(options_, set_.size());
   samples_ = static_cast<uint32_t>(positions.empty() ? set_.size() : positions.size());
   options_.batch_size = std::min(options_.batch_size, samples_);
-  batches_per_epoch_ = (uint64_t{samples_} + options_.batch_size - 1) / options_.batch_size;
+  batches_per_epoch_ = batches_of(samples_, options_.batch_size);
   total_ = batches_per_epoch_ * options_.epochs;
   claimed_ = released_ = std::min(options_.first_batch, total_);
   order_ = std::make_unique<EpochOrder>(options_.shuffle, options_.block, options_.seed, samples_, std::move(positions), options_.epochs);
@@ -97,7 +97,7 @@ void Loader::produce() noexcept {
     Slot& slot = slot_of(work.batch);
     slot.error = nullptr;
     try {
-      if (!work.order) throw Error(code::kMemory, "could not allocate the order of " + std::to_string(samples_) + " samples");
+      if (work.error) std::rethrow_exception(work.error);
       fill(slot, work, scratch);
     } catch (...) {
       slot.error = std::current_exception();
@@ -119,10 +119,13 @@ bool Loader::claim(Claim& claim) {
     if (cancelled_.requested() || claimed_ == total_) return false;
     claim.batch = claimed_++;
   }
+  claim.error = nullptr;
   try {
     claim.order = order_->of(claim.batch / batches_per_epoch_);
   } catch (const std::bad_alloc&) {
-    claim.order = nullptr;
+    claim.error = std::make_exception_ptr(Error(code::kMemory, "could not allocate the order of " + std::to_string(samples_) + " samples"));
+  } catch (...) {
+    claim.error = std::current_exception();
   }
   return true;
 }

@@ -39,6 +39,9 @@ struct LoaderOptions {
   BatchMemory* batch_memory = nullptr;  // null: ordinary memory
 };
 
+/// Batches of an epoch that reads so many samples.
+constexpr uint64_t batches_of(uint64_t samples, uint32_t batch_size) { return (samples + batch_size - 1) / batch_size; }
+
 /// Positions of the entries that a loader with these options reads of so many; empty: all of them.
 std::vector<uint32_t> entries_to_read(const LoaderOptions& options, uint64_t size);
 
@@ -75,6 +78,7 @@ class Loader {
   struct Claim {
     uint64_t batch = 0;
     EpochOrder::Order order;
+    std::exception_ptr error;  // the order could not be made
   };
 
   void make_slots();

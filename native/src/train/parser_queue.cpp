@@ -137,7 +137,7 @@ void ParserQueue::reject(uint64_t chunk, size_t row, const std::string& message)
   {
     const std::lock_guard lock(mutex_);
     const auto found = jobs_.find(chunk);
-    if (found == jobs_.end() || found->second.busy || row >= found->second.chunk.rows) return;
+    if (found == jobs_.end() || found->second.busy || found->second.taken == Clock::time_point() || row >= found->second.chunk.rows) return;
     error = std::make_exception_ptr(Error(code::kParser, "sample " + std::to_string(found->second.chunk.keys[row]) + ": " + name_ + ": " + message));
   }
   finish(chunk, error);

@@ -144,5 +144,30 @@ TEST_F(ParserQueueTest, AStoredLengthBeyondTheCapacityIsCorrupt) {
   worker.join();
 }
 
+TEST_F(ParserQueueTest, ARejectionOfAChunkThatNobodyTookIsIgnored) {
+  std::string message;
+  std::thread caller([&] {
+    try {
+      parse();
+    } catch (const Error& error) {
+      message = error.what();
+    }
+  });
+  const auto copy = [](const ParseChunk&) {};
+  const auto give = [&](uint64_t chunk, size_t rows) {
+    const std::vector<float> dense(rows);
+    const std::vector<int32_t> codes(rows);
+    queue_.give(chunk, rows, {dense.data(), codes.data(), nullptr, nullptr});
+  };
+  for (const size_t rows : {128U, 128U, 44U}) {
+    std::optional<uint64_t> chunk;
+    while (!chunk) chunk = queue_.take(20ms, copy);
+    queue_.reject(*chunk + 1, 0, "not mine");
+    give(*chunk, rows);
+  }
+  caller.join();
+  EXPECT_EQ(message, "");
+}
+
 }  // namespace
 }  // namespace sluice

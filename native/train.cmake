@@ -33,6 +33,7 @@ add_library(sluice_train STATIC
   src/train/optimizer.cpp
   src/train/panels.cpp
   src/train/parser_queue.cpp
+  src/train/plan_identity.cpp
   src/train/read_ahead.cpp
   src/train/recorder.cpp
   src/train/schedule.cpp

@@ -287,6 +287,22 @@ test('a training that was cut off goes on from its checkpoint and gives the same
     );
   }));
 
+test('a run that starts anew does not go on from a checkpoint of the one before', () =>
+  inWorkplace(async ({ run, models, folder }) => {
+    const checkpoints = { 'epochs: 3': 'epochs: 150, checkpoint: { everySteps: 7 }' };
+    const slower = { ...checkpoints, 'lr: 0.02': 'lr: 0.002' };
+    const undisturbed = join(folder, 'undisturbed');
+    await run(slower, { data: undisturbed });
+    const controller = new AbortController();
+    const onEvent = (e: RunEvent) => {
+      if (e.type === 'train' && e.steps > 7) controller.abort();
+    };
+    assert.is((await failure(run(checkpoints, { signal: controller.signal, onEvent }))).code, 'E_ABORTED');
+    const { triggers } = await run(slower, { restart: true });
+    assert.is(triggers[0]?.training?.resumedAt, 0);
+    assert.equal(models(weeks), models(weeks, undisturbed));
+  }));
+
 test('other ways of training: amount trigger, from scratch, bf16, three classes, from a file', () =>
   inWorkplace(async ({ run, data, folder }) => {
     const amount = await run({ '{ id: time, every: 1w }': '{ id: amount, samples: 1500 }' }, { data: join(folder, 'amount') });

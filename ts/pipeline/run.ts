@@ -1,7 +1,8 @@
 // Experiment mode, the whole way of the data on one page: samples arrive again in order (1), the triggering policy
 // decides when (2), the selection policy on what (3), the set is frozen (4), a model is trained on it from the previous
 // one (5, 6), stored and evaluated (7). Each step is journalled before it counts; a step that is there is not done again.
-import { rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import { Dataset, type Snapshot } from '../native/dataset.js';
@@ -124,6 +125,7 @@ class Run {
     await makeFolder(this.folders.models(this.#id));
     if (earlier === undefined) {
       await rm(this.#recorded, { recursive: true, force: true });
+      await removeCheckpoints(this.folders.models(this.#id));
       const policies = { triggerPolicy: trigger.policy.id, selectionPolicy: selection.policy.id };
       const record = { id: this.#id, hash, file, text, seed: config.pipeline.seed, ...policies, dataset, windows: this.#windows };
       await this.journal.putPipeline({ ...record, createdMs: Date.now(), complete: false, seconds: this.#seconds });
@@ -300,6 +302,11 @@ class Run {
     add();
     return result;
   }
+}
+
+/** Of a run that was forgotten: its trainings may have had other parents, and what they recorded is gone. */
+async function removeCheckpoints(folder: string): Promise<void> {
+  for (const file of await readdir(folder)) if (file.endsWith('.checkpoint')) await rm(join(folder, file), { force: true });
 }
 
 async function exists(path: string): Promise<boolean> {

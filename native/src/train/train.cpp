@@ -13,6 +13,7 @@
 #include "train/fit.h"
 #include "train/late_losses.h"
 #include "train/optimizer.h"
+#include "train/plan_identity.h"
 #include "train/set_sampler.h"
 
 namespace sluice {
@@ -35,16 +36,6 @@ void check_plan(const TrainPlan& plan) {
   check_optimizer(plan.options.dense_optimizer, "optimizer");
   check_optimizer(plan.options.embedding_optimizer, "optimizer of embeddings");
   for (const ParameterGroup& group : plan.options.groups) check_optimizer(group.optimizer, "optimizer of " + group.pattern);
-}
-
-/// Tells two trainings apart that may meet at one checkpoint path.
-std::string identity(const TrainPlan& plan, uint64_t samples) {
-  std::string text = plan.parent + "|" + plan.weights;
-  for (const auto& [key, value] : plan.metadata) text += "|" + key + "=" + value;
-  for (const uint64_t number : {uint64_t{plan.batch_size}, uint64_t{plan.epochs}, plan.max_steps, uint64_t{plan.accumulate}, plan.options.seed, samples}) {
-    text += "|" + std::to_string(number);
-  }
-  return text;
 }
 
 LoaderOptions loader_options(const TrainPlan& plan, Model& model) {
@@ -73,7 +64,7 @@ class Training {
         selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed), losses_(model_->loss_delay()),
         sampler_(plan.in_training, set, entries_to_read(loader_options(plan, *model_), set.size()), plan.options.seed),
         recorder_(plan.record, plan.options.criterion, model_->outputs(), plan.batch_size),
-        checkpoints_(plan.checkpoints, identity(plan, set.size())), early_stopping_(plan.early_stop, *model_) {
+        checkpoints_(plan.checkpoints, plan_identity(plan, set.size())), early_stopping_(plan.early_stop, *model_) {
     if (!plan.parent.empty()) {
       load_safetensors(plan.parent, model_->parameters());
       model_->parameters_changed();

@@ -1,6 +1,7 @@
 #include "train/train.h"
 
 #include <cmath>
+#include <fstream>
 
 #include "base/file.h"
 #include "resuming.h"
@@ -116,6 +117,29 @@ TEST_F(TrainTest, ACheckpointOfAnotherTrainingOrADamagedOneIsNotUsed) {
   std::filesystem::resize_file(plan.checkpoints.path, 100);
   plan.max_steps = 3;
   EXPECT_EQ(train(dataset_->snapshot(), *set, plan, StopFlag{}, {}).resumed_at, 0U);
+}
+
+TEST_F(TrainTest, ACheckpointOfAChangedPlanIsNotUsed) {
+  fill(3000);
+  const auto set = set_of(every_third(3000));
+  TrainPlan plan = small_plan(folder_.file("m"));
+  plan.epochs = 400;
+  plan.in_training = {0.5F, BatchScore::kLoss, BatchChoice::kSampled, InTrainingMode::kBatchThenSample, 1};
+  plan.checkpoints = {folder_.file("checkpoint"), 5, 0.0};
+  train_until_checkpoint(dataset_->snapshot(), *set, plan);
+  const std::string checkpoint = bytes_of(plan.checkpoints.path);
+  const auto resumed_after = [&](const auto& change) {
+    std::ofstream(plan.checkpoints.path, std::ios::binary) << checkpoint;
+    TrainPlan changed = plan;
+    change(changed);
+    return train(dataset_->snapshot(), *set, changed, StopFlag{}, {}).resumed_at;
+  };
+  EXPECT_GT(resumed_after([](TrainPlan& p) { p.loader_threads = 3; }), 0U) << "the loader changes no result";
+  EXPECT_EQ(resumed_after([](TrainPlan& p) { p.options.dense_optimizer.lr *= 0.5F; }), 0U);
+  EXPECT_EQ(resumed_after([](TrainPlan& p) { p.in_training.score = BatchScore::kGradientNorm; }), 0U);
+  EXPECT_EQ(resumed_after([](TrainPlan& p) { p.schedule.warmup = 3; }), 0U);
+  EXPECT_EQ(resumed_after([](TrainPlan& p) { p.shuffle = Shuffle::kNone; }), 0U);
+  EXPECT_EQ(resumed_after([&](TrainPlan& p) { p.record = {folder_.file("values"), {Recorded::kLoss}}; }), 0U);
 }
 
 TEST_F(TrainTest, EndsAfterSoManySteps) {

@@ -28,15 +28,21 @@ constexpr std::array<std::pair<const char*, ScheduleKind>, 5> kSchedules{{{"cons
                                                                           {"polynomial", ScheduleKind::kPolynomial},
                                                                           {"one-cycle", ScheduleKind::kOneCycle}}};
 
-constexpr std::array<std::pair<const char*, BatchScore>, 3> kBatchScores{
-    {{"uniform", BatchScore::kUniform}, {"loss", BatchScore::kLoss}, {"gradient-norm", BatchScore::kGradientNorm}}};
+constexpr std::array<std::pair<const char*, BatchScore>, 5> kBatchScores{{{"uniform", BatchScore::kUniform},
+                                                                   {"loss", BatchScore::kLoss},
+                                                                   {"gradient-norm", BatchScore::kGradientNorm},
+                                                                   {"margin", BatchScore::kDoubt},
+                                                                   {"entropy", BatchScore::kEntropy}}};
 constexpr std::array<std::pair<const char*, BatchChoice>, 2> kBatchChoices{
     {{"sampled", BatchChoice::kSampled}, {"greatest", BatchChoice::kGreatest}}};
 
 constexpr std::array<std::pair<const char*, InTrainingMode>, 2> kInTrainingModes{
     {{"batch-then-sample", InTrainingMode::kBatchThenSample}, {"sample-then-batch", InTrainingMode::kSampleThenBatch}}};
-constexpr std::array<std::pair<const char*, Recorded>, 3> kRecorded{
-    {{"loss", Recorded::kLoss}, {"gradient-norm", Recorded::kGradientNorm}, {"confidence", Recorded::kConfidence}}};
+constexpr std::array<std::pair<const char*, Recorded>, 5> kRecorded{{{"loss", Recorded::kLoss},
+                                                               {"gradient-norm", Recorded::kGradientNorm},
+                                                               {"confidence", Recorded::kConfidence},
+                                                               {"margin", Recorded::kMargin},
+                                                               {"entropy", Recorded::kEntropy}}};
 
 constexpr uint32_t kMaxEpochs = 1'000'000'000;
 constexpr size_t kMaxGroups = 1000;

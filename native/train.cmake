@@ -36,6 +36,7 @@ add_library(sluice_train STATIC
   src/train/plan_identity.cpp
   src/train/read_ahead.cpp
   src/train/recorder.cpp
+  src/train/sample_scores.cpp
   src/train/schedule.cpp
   src/train/set_sampler.cpp
   src/train/script/archive.cpp

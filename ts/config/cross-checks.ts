@@ -1,7 +1,7 @@
 // Checks between fields of the pipeline file, and the defaults that depend on other fields.
 import { type CrossProblem, columnProblems, featureProblems, repeated } from './feature-checks.js';
 import type { DatasetConfig, FeaturesConfig, LabelConfig, PipelineConfig, PipelineFile } from './schema.js';
-import type { TrainingFileConfig } from './schema-training.js';
+import { ofClasses, type TrainingFileConfig } from './schema-training.js';
 
 /** Number of classes of a label: 2 unless the pipeline names more. */
 function labelClasses(label: LabelConfig): number {
@@ -32,16 +32,21 @@ export function resolveDefaults(file: PipelineFile): PipelineConfig {
 
 const isReal = (label: LabelConfig): boolean => 'real' in label;
 
-/** A policy that selects by what is recorded needs it recorded; a regression has no confidence. */
+/** A policy that selects by what is recorded needs it recorded; a regression has no confidence, margin or entropy. */
 function recordProblems(
   label: LabelConfig,
-  { record }: TrainingFileConfig,
+  { record, inTraining }: TrainingFileConfig,
   selection: PipelineFile['selection'] | undefined,
 ): CrossProblem[] {
   const problems: CrossProblem[] = [];
-  const confidence = record.indexOf('confidence');
-  if (isReal(label) && confidence >= 0)
-    problems.push({ path: ['training', 'record', confidence], message: 'expected loss or gradient-norm: a regression has no confidence' });
+  const none = (path: CrossProblem['path'], value: string) =>
+    problems.push({ path, message: `expected loss or gradient-norm: a regression has no ${value}` });
+  if (isReal(label)) {
+    record.forEach((value, i) => {
+      if (ofClasses.includes(value)) none(['training', 'record', i], value);
+    });
+    if (inTraining && ofClasses.includes(inTraining.score)) none(['training', 'inTraining', 'score'], inTraining.score);
+  }
   const by = selection?.id === 'recorded' ? (selection as { by?: unknown }).by : undefined;
   if (typeof by === 'string' && !(record as readonly string[]).includes(by))
     problems.push({ path: ['training', 'record'], message: `expected ${by} among them, because selection goes by it` });

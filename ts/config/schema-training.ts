@@ -158,9 +158,11 @@ const inTraining = z
     every: whole(1, 1_000_000).default(1).describe('Epochs that a part of the set is trained on (sample-then-batch).'),
     keep: z.number().gt(0).lt(1).describe('Share of each batch, or of the set, that is trained on.'),
     score: z
-      .enum(['gradient-norm', 'loss', 'uniform'])
+      .enum(['gradient-norm', 'loss', 'margin', 'entropy', 'uniform'])
       .default('gradient-norm')
-      .describe('What a forward pass scores the samples of a batch by; uniform needs none.'),
+      .describe(
+        'What a forward pass scores the samples of a batch by; margin: 1 - margin, so that samples in doubt score high; uniform needs none.',
+      ),
     choice: z
       .enum(['sampled', 'greatest'])
       .default('sampled')
@@ -174,12 +176,16 @@ const inTraining = z
   })
   .describe('In-training selection: samples are scored while the model trains, and it trains on a part of them.');
 
+/** What a training can record; those behind the first two are only told of classes. */
+export const recordedValues = ['loss', 'gradient-norm', 'confidence', 'margin', 'entropy'] as const;
+export const ofClasses: readonly string[] = ['confidence', 'margin', 'entropy'];
+
 const record = z
-  .array(z.enum(['loss', 'gradient-norm', 'confidence']))
+  .array(z.enum(recordedValues))
   .refine((values) => new Set(values).size === values.length, { error: 'expected every value once' })
   .default([])
   .describe(
-    'What a training keeps of each of its samples for selection policies: its loss, the norm of the gradient of the loss at the logits, the probability of its likeliest class.',
+    'What a training keeps of each of its samples for selection policies: its loss, the norm of the gradient of the loss at the logits; with classes the probability of the likeliest one, its lead over the second (margin), the entropy of all.',
   );
 
 const checkpoint = z

@@ -86,8 +86,8 @@ training:
   #   constant | step (every, gamma) | cosine | polynomial (power) | one-cycle (rise, initialDivision, finalDivision)
   # criterion: bce              # bce | cross-entropy | mse | l1 | huber, or with { id, labelSmoothing | delta } (default: by the label)
   # earlyStop: { heldOut: 0.1, patience: 2, leastGain: 0 }   # ends a training that no longer gains on held-out samples
-  # record: [loss, gradient-norm, confidence]   # of each sample, for selection policies
-  # inTraining: { keep: 0.5, score: gradient-norm, choice: sampled }   # trains on a part of each batch: by gradient-norm | loss | uniform, sampled | greatest; mode: sample-then-batch scores the whole set before an epoch
+  # record: [loss, gradient-norm, confidence, margin, entropy]   # of each sample, for selection policies
+  # inTraining: { keep: 0.5, score: gradient-norm, choice: sampled }   # trains on a part of each batch: by gradient-norm | loss | margin | entropy | uniform, sampled | greatest; mode: sample-then-batch scores the whole set before an epoch
   checkpoint: { everySeconds: 60 }           # also everySteps; a killed training goes on from the last one
   precision: fp32               # fp32 | bf16 | fp16
   # device: cpu                 # cpu | cuda | auto

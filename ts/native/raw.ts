@@ -108,7 +108,7 @@ export type RawSchedule = {
 };
 
 /** What a training can tell of its samples: native/src/train/recorder.h. */
-export type RawRecorded = 'loss' | 'gradient-norm' | 'confidence';
+export type RawRecorded = 'loss' | 'gradient-norm' | 'confidence' | 'margin' | 'entropy';
 
 export type RawTrainPlan = {
   trainsetFolder: string;
@@ -134,7 +134,7 @@ export type RawTrainPlan = {
   /** keep 1 = no selection; native/src/train/in_training.h. */
   inTraining: {
     keep: number;
-    score: 'uniform' | 'loss' | 'gradient-norm';
+    score: 'uniform' | 'loss' | 'gradient-norm' | 'margin' | 'entropy'; // margin: 1 - margin
     choice: 'sampled' | 'greatest';
     mode: 'batch-then-sample' | 'sample-then-batch';
     every: number;

@@ -70,7 +70,8 @@ export type SelectionContext = {
   freshness(first: number, end: number, count: number, halfLifeMs: number): Promise<BigUint64Array>;
   /**
    * What the last training that passed a sample of the keys [first, end) recorded of it (training.record names the values); NaN
-   * where none did. gradient-norm is the L2 norm of the loss's gradient at the logits, confidence the probability of the likeliest class.
+   * where none did. gradient-norm is the L2 norm of the loss's gradient at the logits, confidence the probability of
+   * the likeliest class, margin its lead over the second (small in doubt), entropy that of all classes in nats (great in doubt).
    */
   recorded(value: Recorded, first: number, end: number): Promise<Float32Array>;
   /** Columns of the candidates, for a policy's own arithmetic (copies). */

@@ -21,6 +21,9 @@ void check_label(const Criterion& criterion, float label, uint64_t key, size_t o
 double criterion_loss(const Criterion& criterion, const float* logits, size_t rows, size_t outputs, const float* labels,
                       const float* weights, float* losses, float* grad, float share = 1.0F);
 
+/// The same for a batch, and what is asked for in `scores` but the embeddings, in one pass over the logits.
+double criterion_loss(const Criterion& criterion, const float* logits, const Batch& batch, size_t outputs, const Scores& scores, float* grad, float share);
+
 /// Fills what is asked for but the embeddings, from the logits [rows, outputs] of the batch.
 void score_logits(const Criterion& criterion, const float* logits, const Batch& batch, size_t outputs, const Scores& scores);
 

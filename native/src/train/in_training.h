@@ -11,19 +11,22 @@
 
 namespace sluice {
 
-enum class BatchScore : uint8_t { kUniform, kLoss, kGradientNorm };
+/// kDoubt: 1 - margin, kEntropy: of the predictive distribution (sample_scores.h); both need a criterion with classes.
+enum class BatchScore : uint8_t { kUniform, kLoss, kGradientNorm, kDoubt, kEntropy };
 enum class BatchChoice : uint8_t { kSampled, kGreatest };
 enum class InTrainingMode : uint8_t { kBatchThenSample, kSampleThenBatch };  // the latter: set_sampler.h
 
 struct InTraining {
   float keep = 1.0F;  // share of each batch, or of the set, that is trained on, above 0; 1: no selection
   BatchScore score = BatchScore::kGradientNorm;
-  /// kSampled: without replacement, with probabilities p proportional to the scores; losses are weighted by 1 / (n p), which
-  /// keeps the expected gradient. kGreatest: those with the greatest scores, unweighted.
+  /// kSampled: without replacement, with probabilities p that rise with the scores, in proportion where that leaves them below 1;
+  /// losses are weighted by 1 / p, which keeps the expected gradient. kGreatest: those with the greatest scores, unweighted.
   BatchChoice choice = BatchChoice::kSampled;
   InTrainingMode mode = InTrainingMode::kBatchThenSample;
   uint32_t every = 1;  // epochs between two scoring passes over the set
   bool active() const { return keep < 1.0F; }
+  /// Whether the set is scored as a whole.
+  bool of_set() const { return active() && mode == InTrainingMode::kSampleThenBatch; }
 };
 
 /// How many of so many are kept, at least one.
@@ -36,13 +39,14 @@ void choose_by_score(const InTraining& options, const std::vector<float>& scores
 /// Scores the rows of batches by a forward pass.
 class BatchScorer {
  public:
-  explicit BatchScorer(BatchScore score) : score_(score) {}
+  BatchScorer(BatchScore score, const Criterion& criterion) : score_(score), criterion_(criterion) {}
   /// Valid until the next call.
   const std::vector<float>& score(Model& model, const Batch& batch);
 
  private:
   BatchScore score_;
-  std::vector<float> scores_, gradients_;
+  Criterion criterion_;
+  std::vector<float> scores_, outputs_;  // logits, or gradients there
 };
 
 /// Widths of a batch's rows.
@@ -54,12 +58,13 @@ struct BatchWidths {
 };
 BatchWidths batch_widths(const InputShape& shape);
 
-/// Throws E_ARGUMENT for a share outside (0, 1].
-void check_in_training(const InTraining& options);
+/// Throws E_ARGUMENT for a share outside (0, 1], or a score that only classes have for a regression.
+void check_in_training(const InTraining& options, const Criterion& criterion = {});
 
 class BatchSelector {
  public:
-  BatchSelector(const InTraining& options, const BatchWidths& widths, uint64_t seed) : options_(options), widths_(widths), seed_(seed), scorer_(options.score) {}
+  BatchSelector(const InTraining& options, const BatchWidths& widths, uint64_t seed, const Criterion& criterion = {})
+      : options_(options), widths_(widths), seed_(seed), scorer_(options.score, criterion) {}
 
   /// The part of the batch to train on, valid until the next call. The choice depends on the seed and `number`, the batch's
   /// place in the training.

@@ -1,31 +1,18 @@
 #include "train/recorder.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "base/error.h"
+#include "train/sample_scores.h"
 
 namespace sluice {
 
 namespace {
 
-constexpr size_t kPendingSamples = size_t{1} << 18;
-
-float norm(const float* values, size_t n) {
-  double sum = 0.0;
-  for (size_t i = 0; i < n; ++i) sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-  return static_cast<float>(std::sqrt(sum));
-}
-
-/// Of the most likely class: the greater of sigmoid(z) and sigmoid(-z), or the greatest of softmax.
-float confidence(const Criterion& criterion, const float* logits, size_t outputs) {
-  if (criterion.kind == Criterion::kBce) return 1.0F / (1.0F + std::exp(-std::fabs(logits[0])));
-  const float greatest = *std::max_element(logits, logits + outputs);
-  float sum = 0.0F;
-  for (size_t c = 0; c < outputs; ++c) sum += std::exp(logits[c] - greatest);
-  return 1.0F / sum;
-}
+/// Of what waits, and as much again while it is written. A write touches every chunk of the columns that one of its samples lies
+/// in, which for a global shuffle are all of them: so there should be few.
+constexpr size_t kPendingBytes = size_t{128} << 20;
 
 }  // namespace
 
@@ -34,6 +21,8 @@ const char* recorded_name(Recorded value) {
     case Recorded::kLoss: return "loss";
     case Recorded::kGradientNorm: return "gradient-norm";
     case Recorded::kConfidence: return "confidence";
+    case Recorded::kMargin: return "margin";
+    case Recorded::kEntropy: return "entropy";
   }
   throw Error(code::kInternal, "no name for what is recorded");
 }
@@ -44,11 +33,11 @@ void check_recording(const Recording& recording, const Criterion& criterion) {
     if (std::count(recording.values.begin(), recording.values.end(), value) > 1) {
       throw Error(code::kArgument, std::string("record: ") + recorded_name(value) + " is named twice");
     }
-    if (value == Recorded::kConfidence && criterion.regression()) throw Error(code::kArgument, "record: a regression has no confidence");
+    if (value >= Recorded::kConfidence) require_classes(criterion, "record", recorded_name(value));
   }
 }
 
-Recorder::Recorder(const Recording& recording, const Criterion& criterion, uint32_t outputs, size_t batch_size)
+Recorder::Recorder(const Recording& recording, const Criterion& criterion, uint32_t outputs, size_t batch_size, uint64_t samples)
     : recording_(recording), criterion_(criterion), outputs_(outputs) {
   if (recording_.values.empty()) return;
   store_ = MetadataStore::open(recording_.folder, true);
@@ -57,10 +46,13 @@ Recorder::Recorder(const Recording& recording, const Criterion& criterion, uint3
     columns.push_back({recorded_name(value)});
     if (value == Recorded::kLoss) losses_.resize(batch_size);
     if (value == Recorded::kGradientNorm) gradients_.resize(batch_size * outputs_);
-    if (value == Recorded::kConfidence) logits_.resize(batch_size * outputs_);
+    if (value >= Recorded::kConfidence) logits_.resize(batch_size * outputs_);
   }
   store_->define(columns);
   pending_.columns.resize(columns.size());
+  const size_t row_bytes = sizeof(uint64_t) + columns.size() * sizeof(float);
+  most_pending_ = std::max<size_t>(batch_size, std::min<uint64_t>(samples, kPendingBytes / row_bytes));
+  reserve(pending_);
 }
 
 Recorder::~Recorder() {
@@ -78,20 +70,34 @@ Scores Recorder::wanted() {
 
 void Recorder::passed(const Batch& batch) {
   if (recording_.values.empty()) return;
+  if (pending_.keys.size() + batch.rows > most_pending_) write();
   pending_.keys.insert(pending_.keys.end(), batch.keys, batch.keys + batch.rows);
   for (size_t c = 0; c < recording_.values.size(); ++c) {
-    for (size_t r = 0; r < batch.rows; ++r) pending_.columns[c].push_back(value(recording_.values[c], r));
+    std::vector<float>& column = pending_.columns[c];
+    column.resize(column.size() + batch.rows);
+    values(recording_.values[c], batch.rows, column.data() + column.size() - batch.rows);
   }
-  if (pending_.keys.size() >= kPendingSamples) write();
 }
 
-float Recorder::value(Recorded which, size_t row) const {
+/// Of the rows of the batch that has just passed.
+void Recorder::values(Recorded which, size_t rows, float* out) const {
+  const auto of_logits = [&](auto score) {
+    for (size_t r = 0; r < rows; ++r) out[r] = score(criterion_, logits_.data() + r * outputs_, outputs_);
+  };
   switch (which) {
-    case Recorded::kLoss: return losses_[row];
-    case Recorded::kGradientNorm: return norm(gradients_.data() + row * outputs_, outputs_);
-    case Recorded::kConfidence: return confidence(criterion_, logits_.data() + row * outputs_, outputs_);
+    case Recorded::kLoss: std::copy_n(losses_.data(), rows, out); return;
+    case Recorded::kGradientNorm:
+      for (size_t r = 0; r < rows; ++r) out[r] = l2_norm(gradients_.data() + r * outputs_, outputs_);
+      return;
+    case Recorded::kConfidence: return of_logits(confidence);
+    case Recorded::kMargin: return of_logits(margin);
+    case Recorded::kEntropy: return of_logits(entropy);
   }
-  throw Error(code::kInternal, "no such value to record");
+}
+
+void Recorder::reserve(Pending& pending) const {
+  pending.keys.reserve(most_pending_);
+  for (std::vector<float>& column : pending.columns) column.reserve(most_pending_);
 }
 
 /// Hands what is pending to another thread, once the one before has ended.
@@ -100,6 +106,7 @@ void Recorder::write() {
   if (pending_.keys.empty()) return;
   Pending taken{{}, std::vector<std::vector<float>>(pending_.columns.size())};
   std::swap(taken, pending_);
+  reserve(pending_);
   writing_ = std::async(std::launch::async, [this, taken = std::move(taken)] {
     std::vector<MetadataValues> values;
     for (size_t c = 0; c < taken.columns.size(); ++c) {

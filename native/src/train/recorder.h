@@ -1,5 +1,5 @@
-// What a training tells of the samples it passes (their loss, gradient norm, confidence), in metadata columns that selection
-// policies read (storage/metadata.h). The values come from the passes that train; nothing is computed twice.
+// What a training tells of the samples it passes (their loss, gradient norm, confidence, margin, entropy), in metadata columns that
+// selection policies read (storage/metadata.h). The values come from the passes that train; nothing is computed twice.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,9 +13,8 @@
 
 namespace sluice {
 
-/// kGradientNorm: L2 norm of the loss's gradient at the logits (Katharopoulos and Fleuret, 2018, arXiv 1803.00942, eq. 20,
-/// without the factor that all samples share). kConfidence: probability of the class that the model finds most likely.
-enum class Recorded : uint8_t { kLoss, kGradientNorm, kConfidence };
+/// sample_scores.h tells what they are; the last three are of the logits.
+enum class Recorded : uint8_t { kLoss, kGradientNorm, kConfidence, kMargin, kEntropy };
 
 /// Name of the column.
 const char* recorded_name(Recorded value);
@@ -25,13 +24,13 @@ struct Recording {
   std::vector<Recorded> values;  // empty: nothing is recorded
 };
 
-/// Throws E_ARGUMENT where a value is named twice, or confidence of a regression.
+/// Throws E_ARGUMENT where a value is named twice, or of a regression one that only classes have.
 void check_recording(const Recording& recording, const Criterion& criterion);
 
 class Recorder {
  public:
-  /// Makes folder and columns where there are none.
-  Recorder(const Recording& recording, const Criterion& criterion, uint32_t outputs, size_t batch_size);
+  /// Makes folder and columns where there are none. So many samples will pass at most.
+  Recorder(const Recording& recording, const Criterion& criterion, uint32_t outputs, size_t batch_size, uint64_t samples);
   /// Waits for the writer.
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -39,7 +38,7 @@ class Recorder {
 
   /// What a training pass is to tell; nothing where nothing is recorded.
   Scores wanted();
-  /// Takes what the pass over the batch has told. The values reach the disk some hundred thousand samples later, written by
+  /// Takes what the pass over the batch has told. The values reach the disk some millions of samples later, written by
   /// another thread; of a sample that is passed several times the last ones stay.
   void passed(const Batch& batch);
   /// All values so far are on disk when it returns, or it throws what writing them ended in.
@@ -50,12 +49,14 @@ class Recorder {
     std::vector<uint64_t> keys;
     std::vector<std::vector<float>> columns;
   };
-  float value(Recorded which, size_t row) const;
+  void values(Recorded which, size_t rows, float* out) const;
+  void reserve(Pending& pending) const;
   void write();
 
   Recording recording_;
   Criterion criterion_;
   size_t outputs_;
+  size_t most_pending_ = 0;  // samples
   std::shared_ptr<MetadataStore> store_;
   std::vector<float> losses_, logits_, gradients_;
   Pending pending_;

@@ -21,8 +21,8 @@ void ChosenSet::get(const uint32_t* positions, size_t n, uint64_t* keys, float* 
   for (size_t i = 0; i < n; ++i) weights[i] *= factors_[positions[i]];
 }
 
-SetSampler::SetSampler(const InTraining& options, const TrainSet& set, std::vector<uint32_t> entries, uint64_t seed)
-    : options_(options), set_(set), entries_(std::move(entries)), seed_(seed), chosen_(set_, positions_, factors_) {
+SetSampler::SetSampler(const InTraining& options, const Criterion& criterion, const TrainSet& set, std::vector<uint32_t> entries, uint64_t seed)
+    : options_(options), criterion_(criterion), set_(set), entries_(std::move(entries)), seed_(seed), chosen_(set_, positions_, factors_) {
   if (!active()) return;
   const size_t count = kept_count(options_, entries_.empty() ? set_.size() : entries_.size());
   positions_.resize(count);
@@ -32,7 +32,7 @@ SetSampler::SetSampler(const InTraining& options, const TrainSet& set, std::vect
 void SetSampler::choose(Model& model, Loader& all, uint64_t epoch, const StopFlag& stop) {
   std::vector<float> scores;
   scores.reserve(all.samples_per_epoch());
-  BatchScorer scorer(options_.score);
+  BatchScorer scorer(options_.score, criterion_);
   if (options_.score == BatchScore::kUniform) {
     scores.assign(all.samples_per_epoch(), 1.0F);
   } else {

@@ -30,13 +30,15 @@ class ChosenSet final : public TrainSet {
 class SetSampler {
  public:
   /// `entries`: positions that training may read; empty: all of the set.
-  SetSampler(const InTraining& options, const TrainSet& set, std::vector<uint32_t> entries, uint64_t seed);
+  SetSampler(const InTraining& options, const Criterion& criterion, const TrainSet& set, std::vector<uint32_t> entries, uint64_t seed);
 
-  bool active() const { return options_.mode == InTrainingMode::kSampleThenBatch && options_.active(); }
+  bool active() const { return options_.of_set(); }
   /// What training reads: the chosen part, or the set itself where nothing is chosen.
   const TrainSet& set() const { return active() ? static_cast<const TrainSet&>(chosen_) : set_; }
   /// Whether the part for this epoch is still to be chosen.
   bool due(uint64_t epoch) const { return active() && epoch % options_.every == 0; }
+  /// The epoch for which the next part is chosen.
+  uint64_t next_choice(uint64_t epoch) const { return (epoch / options_.every + 1) * options_.every; }
   /// Scores the samples that `all` reads, all entries in their order, and chooses. E_ABORTED.
   void choose(Model& model, Loader& all, uint64_t epoch, const StopFlag& stop);
   /// Whether the choice lies within the set, after a checkpoint was loaded into it.
@@ -46,6 +48,7 @@ class SetSampler {
 
  private:
   InTraining options_;
+  Criterion criterion_;
   const TrainSet& set_;
   std::vector<uint32_t> entries_;
   uint64_t seed_;

@@ -31,7 +31,7 @@ void check_plan(const TrainPlan& plan) {
   require(plan.early_stop.held_out >= 0.0F && plan.early_stop.held_out < 1.0F, "held out", "0 to below 1", plan.early_stop.held_out);
   check_schedule(plan.schedule);
   check_criterion(plan.options.criterion);
-  check_in_training(plan.in_training);
+  check_in_training(plan.in_training, plan.options.criterion);
   check_recording(plan.record, plan.options.criterion);
   check_optimizer(plan.options.dense_optimizer, "optimizer");
   check_optimizer(plan.options.embedding_optimizer, "optimizer of embeddings");
@@ -49,6 +49,11 @@ LoaderOptions loader_options(const TrainPlan& plan, Model& model) {
   return options;
 }
 
+/// Positions that a pass over the set scores; empty: all, or nothing is chosen from the set.
+std::vector<uint32_t> entries_to_score(const TrainPlan& plan, Model& model, uint64_t size) {
+  return plan.in_training.of_set() ? entries_to_read(loader_options(plan, model), size) : std::vector<uint32_t>();
+}
+
 ModelOptions model_options(const TrainPlan& plan) {
   ModelOptions options = plan.options;
   options.initial = plan.parent.empty();
@@ -61,9 +66,9 @@ class Training {
            const std::function<void(const TrainProgress&)>& progress)
       : data_(std::move(data)), set_(set), plan_(plan), stop_(stop), progress_(progress),
         model_(make_model(plan.model, model_options(plan))),
-        selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed), losses_(model_->loss_delay()),
-        sampler_(plan.in_training, set, entries_to_read(loader_options(plan, *model_), set.size()), plan.options.seed),
-        recorder_(plan.record, plan.options.criterion, model_->outputs(), plan.batch_size),
+        selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed, plan.options.criterion), losses_(model_->loss_delay()),
+        sampler_(plan.in_training, plan.options.criterion, set, entries_to_score(plan, *model_, set.size()), plan.options.seed),
+        recorder_(plan.record, plan.options.criterion, model_->outputs(), plan.batch_size, set.size() * plan.epochs),
         checkpoints_(plan.checkpoints, plan_identity(plan, set.size())), early_stopping_(plan.early_stop, *model_) {
     if (!plan.parent.empty()) {
       load_safetensors(plan.parent, model_->parameters());
@@ -81,8 +86,9 @@ class Training {
       state_ = *state;
       result_.resumed_at = state_.updates;
     }
-    std::unique_ptr<Loader> loader = loader_from_here();
-    batches_per_epoch_ = loader->batches_per_epoch();
+    std::unique_ptr<Loader> loader;
+    if (!sampler_.active()) loader = loader_from_here();
+    batches_per_epoch_ = loader ? loader->batches_per_epoch() : batches_of(sampler_.set().size(), plan_.batch_size);
     steps_per_epoch_ = (batches_per_epoch_ + plan_.accumulate - 1) / plan_.accumulate;
     total_steps_ = steps_per_epoch_ * plan_.epochs;
     if (plan_.max_steps > 0) total_steps_ = std::min(total_steps_, plan_.max_steps);
@@ -91,8 +97,8 @@ class Training {
       if (state_.batches % batches_per_epoch_ == 0 && sampler_.due(state_.batches / batches_per_epoch_)) {
         loader.reset();
         choose();
-        loader = loader_from_here();
       }
+      if (!loader) loader = loader_from_here();
       const Batch* batch = loader->next();
       if (started_ == Clock::time_point()) begin();
       if (batch == nullptr) break;
@@ -106,7 +112,10 @@ class Training {
   std::unique_ptr<Loader> loader_from_here() {
     LoaderOptions options = loader_options(plan_, *model_);
     options.first_batch = state_.batches;
-    if (sampler_.active()) options.held_out = 0.0F;  // nothing of what is held out is ever chosen
+    if (sampler_.active()) {
+      options.held_out = 0.0F;  // nothing of what is held out is ever chosen
+      options.epochs = static_cast<uint32_t>(std::min<uint64_t>(plan_.epochs, sampler_.next_choice(state_.batches / batches_per_epoch_)));
+    }
     return std::make_unique<Loader>(data_, sampler_.set(), plan_.features, options);
   }
 

@@ -17,6 +17,7 @@ class Scored final : public Model {
   void score(const Batch& batch, const Scores& wanted) override {
     for (size_t r = 0; r < batch.rows; ++r) {
       if (wanted.losses != nullptr) wanted.losses[r] = scores_[r];
+      if (wanted.logits != nullptr) wanted.logits[2 * r] = 5.0F - scores_[r], wanted.logits[2 * r + 1] = 0.0F;
       if (wanted.logit_gradients == nullptr) continue;
       wanted.logit_gradients[2 * r] = 0.6F * scores_[r];
       wanted.logit_gradients[2 * r + 1] = -0.8F * scores_[r];
@@ -79,6 +80,19 @@ TEST_F(BatchSelectorTest, TheGreatestScoresAreChosenWithAllThatBelongsToThem) {
       EXPECT_EQ(part.dense[2 * i + 1], static_cast<float>(10 * r + 1));
       for (size_t t = 0; t < 3; ++t) EXPECT_EQ(part.categorical[t * part.rows + i], static_cast<int32_t>(100 * t + r));
     }
+  }
+}
+
+/// Logits are 4 to 1 apart: the closer, the more in doubt.
+TEST_F(BatchSelectorTest, ByMarginAndEntropyWhatIsInDoubtIsChosen) {
+  Scored model(scores_);
+  for (const BatchScore score : {BatchScore::kDoubt, BatchScore::kEntropy}) {
+    BatchSelector selector({0.25F, score, BatchChoice::kGreatest}, {2, 3, 0, 0}, 5, Criterion::kCrossEntropy);
+    const Batch part = selector.select(model, batch_, 0);
+    for (size_t i = 0; i < part.rows; ++i) EXPECT_EQ(part.keys[i], 1000 + 4 * i + 3);
+    const auto [code, message] = error_of([&] { check_in_training({0.25F, score}, Criterion::kMse); });
+    EXPECT_EQ(code, "E_ARGUMENT");
+    EXPECT_NE(message.find(score == BatchScore::kDoubt ? "no margin" : "no entropy"), std::string::npos) << message;
   }
 }
 

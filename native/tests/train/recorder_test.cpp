@@ -1,6 +1,7 @@
 #include "train/recorder.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "resuming.h"
 #include "samples_fixture.h"
@@ -20,7 +21,7 @@ class RecorderTest : public testing::SamplesTest {
     plan.options.dense_optimizer.lr = 0.1F;
     plan.batch_size = 64;
     plan.output = folder_.file(name + ".model");
-    plan.record = {folder_.file(name), {Recorded::kLoss, Recorded::kGradientNorm, Recorded::kConfidence}};
+    plan.record = {folder_.file(name), {Recorded::kLoss, Recorded::kGradientNorm, Recorded::kConfidence, Recorded::kMargin, Recorded::kEntropy}};
     return plan;
   }
 
@@ -31,13 +32,14 @@ class RecorderTest : public testing::SamplesTest {
   }
 };
 
-/// Of a BCE the three are functions of one another: the gradient at the logit is p - y.
+/// Of a BCE they are functions of one another: the gradient at the logit is p - y.
 TEST_F(RecorderTest, KeepsLossGradientAndConfidenceOfEverySampleOfTheSet) {
   fill(1000);
   const auto set = set_of(every_third(1000));
   const TrainPlan plan = plan_of("a");
   train(dataset_->snapshot(), *set, plan, StopFlag{}, {});
   const auto losses = read(plan, "loss", 1000), norms = read(plan, "gradient-norm", 1000), confidences = read(plan, "confidence", 1000);
+  const auto margins = read(plan, "margin", 1000), entropies = read(plan, "entropy", 1000);
   for (size_t key = 0; key < 1000; ++key) {
     if (key % 3 != 0) {
       EXPECT_TRUE(std::isnan(losses[key]) && std::isnan(norms[key]) && std::isnan(confidences[key])) << key;
@@ -45,6 +47,8 @@ TEST_F(RecorderTest, KeepsLossGradientAndConfidenceOfEverySampleOfTheSet) {
     }
     EXPECT_NEAR(losses[key], -std::log1p(-norms[key]), 1e-5F) << key;
     EXPECT_NEAR(confidences[key], std::max(norms[key], 1.0F - norms[key]), 1e-6F) << key;
+    EXPECT_NEAR(margins[key], std::fabs(1.0F - 2.0F * norms[key]), 2e-6F) << key;
+    EXPECT_NEAR(entropies[key], -norms[key] * std::log(norms[key]) - (1.0F - norms[key]) * std::log1p(-norms[key]), 2e-6F) << key;
   }
 }
 
@@ -65,14 +69,27 @@ TEST_F(RecorderTest, AResumedTrainingEndsWithTheSameValues) {
   }
 }
 
+/// Of a weighted sample too it is the loss of the sample itself.
+TEST_F(RecorderTest, WeightsChangeNothingOfWhatIsRecorded) {
+  fill(64);
+  std::vector<uint64_t> keys(64);
+  std::iota(keys.begin(), keys.end(), 0U);
+  TrainPlan plan = plan_of("plain"), weighted = plan_of("weighted");
+  train(dataset_->snapshot(), *set_of(keys), plan, StopFlag{}, {});
+  train(dataset_->snapshot(), *set_of(keys, std::vector<float>(64, 3.0F)), weighted, StopFlag{}, {});
+  for (const char* column : {"loss", "gradient-norm"}) EXPECT_EQ(read(plan, column, 64), read(weighted, column, 64)) << column;
+}
+
 TEST_F(RecorderTest, RefusesAValueTwiceAndTheConfidenceOfARegression) {
   EXPECT_EQ(error_of([] { check_recording({"f", {Recorded::kLoss, Recorded::kLoss}}, Criterion::kBce); }).first, "E_ARGUMENT");
   EXPECT_EQ(error_of([] { check_recording({"f", {Recorded::kConfidence}}, Criterion::kMse); }).first, "E_ARGUMENT");
+  EXPECT_EQ(error_of([] { check_recording({"f", {Recorded::kMargin}}, Criterion::kHuber); }).first, "E_ARGUMENT");
+  EXPECT_EQ(error_of([] { check_recording({"f", {Recorded::kEntropy}}, Criterion::kL1); }).first, "E_ARGUMENT");
   EXPECT_NO_THROW(check_recording({"f", {Recorded::kLoss}}, Criterion::kMse));
 }
 
 TEST_F(RecorderTest, ConfidenceIsThatOfTheLikeliestClass) {
-  Recorder recorder({folder_.file("c"), {Recorded::kConfidence, Recorded::kGradientNorm}}, Criterion::kCrossEntropy, 3, 2);
+  Recorder recorder({folder_.file("c"), {Recorded::kConfidence, Recorded::kGradientNorm}}, Criterion::kCrossEntropy, 3, 2, 2);
   const Scores scores = recorder.wanted();
   EXPECT_EQ(scores.losses, nullptr);
   const float logits[] = {0.0F, std::log(2.0F), 0.0F, 900.0F, -900.0F, 0.0F};

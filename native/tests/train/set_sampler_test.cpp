@@ -88,6 +88,26 @@ TEST_F(SetSamplerTest, WeightsKeepTheExpectation) {
   EXPECT_NEAR(total, mean, 0.01 * mean);
 }
 
+/// Also where a part is so large that some are nearly sure to be taken: their share in any sum stays.
+TEST_F(SetSamplerTest, WeightsKeepTheExpectationOfOtherSumsAndOfLargeParts) {
+  std::vector<float> scores(400);
+  for (size_t i = 0; i < scores.size(); ++i) scores[i] = i % 10 == 0 ? 20.0F : 1.0F + static_cast<float>(i % 3);
+  const InTraining options{0.5F, BatchScore::kLoss, BatchChoice::kSampled, InTrainingMode::kSampleThenBatch, 1};
+  double weight = 0.0, rare = 0.0;
+  std::vector<uint32_t> chosen;
+  std::vector<float> factors;
+  for (uint64_t i = 0; i < 1000; ++i) {
+    Rng rng(1, i);
+    choose_by_score(options, scores, kept_count(options, scores.size()), rng, chosen, factors);
+    for (size_t k = 0; k < chosen.size(); ++k) {
+      weight += static_cast<double>(factors[k]) / 200.0 / 1000.0;
+      if (chosen[k] % 10 == 0) rare += static_cast<double>(factors[k]) / 200.0 / 1000.0;
+    }
+  }
+  EXPECT_NEAR(weight, 1.0, 0.01);
+  EXPECT_NEAR(rare, 0.1, 0.001);
+}
+
 TEST_F(SetSamplerTest, GoesOnFromACheckpointInTheMiddleOfAnEpoch) {
   fill(3000);
   const auto set = set_of(every_third(3000));

@@ -5,18 +5,18 @@ import { uniformFrom } from '../random.js';
 import { ratio, sampleCount, samples } from './amount.js';
 
 const common = {
-  by: z.enum(['loss', 'gradient-norm', 'confidence']).describe('The value; training.record must name it.'),
+  by: z.enum(['loss', 'gradient-norm', 'confidence', 'margin', 'entropy']).describe('The value; training.record must name it.'),
   choice: z
     .enum(['sampled', 'greatest', 'least'])
     .default('sampled')
     .describe(
-      'sampled: with probabilities proportional to the value (low confidence: to 1 - value), without replacement; or the greatest or least values.',
+      'sampled: with probabilities proportional to the value (confidence and margin: to 1 - value), without replacement; or the greatest or least values.',
     ),
 };
 
 export const recorded = defineSelection({
   id: 'recorded',
-  summary: 'Selects by the loss, gradient norm or confidence that trainings recorded of the candidates; unseen ones come first.',
+  summary: 'Selects by what trainings recorded of the candidates: loss, gradient norm, confidence, margin or entropy; unseen ones come first.',
   config: z.union([z.strictObject({ ...common, samples }), z.strictObject({ ...common, ratio })], {
     error: 'expected either samples or ratio',
   }),
@@ -47,7 +47,7 @@ function rank(values: Float32Array, by: string, choice: 'sampled' | 'greatest' |
     if (Number.isNaN(value)) return -1e300 * u;
     if (choice === 'greatest') return -value;
     if (choice === 'least') return value;
-    const weight = Math.max(1e-12, by === 'confidence' ? 1 - value : value);
+    const weight = Math.max(1e-12, by === 'confidence' || by === 'margin' ? 1 - value : value);
     return -Math.log(u) / weight;
   });
 }

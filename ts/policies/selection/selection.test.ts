@@ -95,6 +95,8 @@ test('recorded samples in proportion to the value, and by doubt where it goes by
   };
   assert.ok(Math.abs((await evenShare('loss')) - 0.6) < 0.1, 'loss: 0.9 against 0.6');
   assert.ok(Math.abs((await evenShare('confidence')) - 0.2) < 0.1, 'confidence: 0.1 against 0.4');
+  assert.ok(Math.abs((await evenShare('margin')) - 0.2) < 0.1, 'margin: 0.1 against 0.4');
+  assert.ok(Math.abs((await evenShare('entropy')) - 0.6) < 0.1, 'entropy: 0.9 against 0.6');
 });
 
 test.run();

@@ -19,7 +19,8 @@ class MlpHeaded : public Model {
   }
   void score(const Batch& batch, const Scores& scores) override {
     pass(batch);
-    tell(batch, scores);
+    score_logits(options_.criterion, logits_.data(), batch, outputs(), scores);
+    if (scores.embeddings != nullptr) head().copy_last_input(scores.embeddings);
   }
   double gradient_norm() override { return std::sqrt(squared_gradient_norm()) / loss_scale_.scale(); }
   uint32_t outputs() const override { return head().outputs(); }
@@ -38,8 +39,8 @@ class MlpHeaded : public Model {
   /// The mean loss of a forward pass; the gradient of share * loss, times the loss scale, at the logits lies in logits_grad() afterwards.
   double forward_and_loss(const Batch& batch, float share, const Scores& record) {
     pass(batch);
-    tell(batch, record);
-    return criterion_loss(options_.criterion, logits_.data(), batch.rows, outputs(), batch.labels, batch.weights, nullptr, logits_grad_.data(), share * loss_scale_.scale());
+    if (record.embeddings != nullptr) head().copy_last_input(record.embeddings);
+    return criterion_loss(options_.criterion, logits_.data(), batch, outputs(), record, logits_grad_.data(), share * loss_scale_.scale());
   }
   float* logits() { return logits_.data(); }
   float* logits_grad() { return logits_grad_.data(); }
@@ -65,11 +66,6 @@ class MlpHeaded : public Model {
   const ModelOptions options_;
 
  private:
-  void tell(const Batch& batch, const Scores& scores) {
-    score_logits(options_.criterion, logits_.data(), batch, outputs(), scores);
-    if (scores.embeddings != nullptr) head().copy_last_input(scores.embeddings);
-  }
-
   void pass(const Batch& batch) {
     const size_t n = batch.rows * outputs();
     if (n > logits_.size()) {

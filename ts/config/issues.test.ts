@@ -176,6 +176,14 @@ test('a criterion goes with the kind of label', async () => {
   assert.equal(await paths(text('{ column: y, real: true, classes: 3 }', 'mse')), ['dataset.label:']);
 });
 
+test('a regression has no values that only classes have', async () => {
+  const text = (training: string) => changed('{ column: y }', '{ column: y, real: true }').replace('training:', `training:\n  ${training}`);
+  for (const value of ['confidence', 'margin', 'entropy']) {
+    assert.equal(await paths(text(`record: [loss, ${value}]`)), ['training.record[1]:'], value);
+  }
+  assert.equal(await paths(text('inTraining: { keep: 0.5, score: margin }')), ['training.inTraining.score:']);
+});
+
 test('one optimizer for all may not change rows of a table that no sample touched', async () => {
   for (const optimizer of ['id: adamw, lr: 0.1', 'id: sgd, lr: 0.1, momentum: 0.9', 'id: adam, lr: 0.1, weightDecay: 0.1']) {
     assert.equal(await paths(changed('id: sgd, lr: 0.1', optimizer)), ['training.optimizer:'], optimizer);

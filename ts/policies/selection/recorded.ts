@@ -16,7 +16,8 @@ const common = {
 
 export const recorded = defineSelection({
   id: 'recorded',
-  summary: 'Selects by what trainings recorded of the candidates: loss, gradient norm, confidence, margin or entropy; unseen ones come first.',
+  summary:
+    'Selects by what trainings recorded of the candidates: loss, gradient norm, confidence, margin or entropy; unseen ones come first.',
   config: z.union([z.strictObject({ ...common, samples }), z.strictObject({ ...common, ratio })], {
     error: 'expected either samples or ratio',
   }),

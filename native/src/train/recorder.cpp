@@ -1,6 +1,7 @@
 #include "train/recorder.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/error.h"
@@ -10,9 +11,13 @@ namespace sluice {
 
 namespace {
 
-/// Of what waits, and as much again while it is written. A write touches every chunk of the columns that one of its samples lies
-/// in, which for a global shuffle are all of them: so there should be few.
-constexpr size_t kPendingBytes = size_t{128} << 20;
+/// Of the table of values by key. A write touches every chunk of a column that one of its samples lies in, which for a global
+/// shuffle are all of them: so there should be few.
+constexpr size_t kTableBytes = size_t{256} << 20;
+/// Of what is listed without a table, and as much again while it is written.
+constexpr size_t kListBytes = size_t{128} << 20;
+/// Of what is written at a time from the table, whose samples come in their order.
+constexpr size_t kPartBytes = size_t{32} << 20;
 
 }  // namespace
 
@@ -37,7 +42,7 @@ void check_recording(const Recording& recording, const Criterion& criterion) {
   }
 }
 
-Recorder::Recorder(const Recording& recording, const Criterion& criterion, uint32_t outputs, size_t batch_size, uint64_t samples)
+Recorder::Recorder(const Recording& recording, const Criterion& criterion, uint32_t outputs, size_t batch_size, uint64_t keys)
     : recording_(recording), criterion_(criterion), outputs_(outputs) {
   if (recording_.values.empty()) return;
   store_ = MetadataStore::open(recording_.folder, true);
@@ -50,9 +55,14 @@ Recorder::Recorder(const Recording& recording, const Criterion& criterion, uint3
   }
   store_->define(columns);
   pending_.columns.resize(columns.size());
-  const size_t row_bytes = sizeof(uint64_t) + columns.size() * sizeof(float);
-  most_pending_ = std::max<size_t>(batch_size, std::min<uint64_t>(samples, kPendingBytes / row_bytes));
-  reserve(pending_);
+  told_.resize(batch_size * columns.size());
+  const size_t row_bytes = columns.size() * sizeof(float);
+  const bool tabled = keys <= kTableBytes / row_bytes;
+  if (tabled) {
+    table_ = Buffer<float>(keys * columns.size(), "recorded values");
+    known_.resize((keys + 63) / 64);
+  }
+  most_pending_ = (tabled ? kPartBytes : kListBytes) / (sizeof(uint64_t) + row_bytes);
 }
 
 Recorder::~Recorder() {
@@ -70,17 +80,25 @@ Scores Recorder::wanted() {
 
 void Recorder::passed(const Batch& batch) {
   if (recording_.values.empty()) return;
-  if (pending_.keys.size() + batch.rows > most_pending_) write();
-  pending_.keys.insert(pending_.keys.end(), batch.keys, batch.keys + batch.rows);
-  for (size_t c = 0; c < recording_.values.size(); ++c) {
-    std::vector<float>& column = pending_.columns[c];
-    column.resize(column.size() + batch.rows);
-    values(recording_.values[c], batch.rows, column.data() + column.size() - batch.rows);
+  for (size_t c = 0; c < recording_.values.size(); ++c) tell(recording_.values[c], batch.rows, told_.data() + c * batch.rows);
+  if (table_.empty()) {
+    if (pending_.keys.size() + batch.rows > most_pending_) write();
+    pending_.keys.insert(pending_.keys.end(), batch.keys, batch.keys + batch.rows);
+    for (size_t c = 0; c < pending_.columns.size(); ++c) {
+      pending_.columns[c].insert(pending_.columns[c].end(), told_.data() + c * batch.rows, told_.data() + (c + 1) * batch.rows);
+    }
+    return;
+  }
+  const size_t columns = recording_.values.size();
+  for (size_t r = 0; r < batch.rows; ++r) {
+    const uint64_t key = batch.keys[r];
+    for (size_t c = 0; c < columns; ++c) table_[key * columns + c] = told_[c * batch.rows + r];
+    known_[key / 64] |= uint64_t{1} << key % 64;
   }
 }
 
 /// Of the rows of the batch that has just passed.
-void Recorder::values(Recorded which, size_t rows, float* out) const {
+void Recorder::tell(Recorded which, size_t rows, float* out) const {
   const auto of_logits = [&](auto score) {
     for (size_t r = 0; r < rows; ++r) out[r] = score(criterion_, logits_.data() + r * outputs_, outputs_);
   };
@@ -95,9 +113,17 @@ void Recorder::values(Recorded which, size_t rows, float* out) const {
   }
 }
 
-void Recorder::reserve(Pending& pending) const {
-  pending.keys.reserve(most_pending_);
-  for (std::vector<float>& column : pending.columns) column.reserve(most_pending_);
+/// Writes what the table holds, in the order of keys.
+void Recorder::write_table() {
+  const size_t columns = recording_.values.size();
+  for (size_t word = 0; word < known_.size(); ++word) {
+    for (; known_[word] != 0; known_[word] &= known_[word] - 1) {
+      const uint64_t key = word * 64 + static_cast<uint64_t>(std::countr_zero(known_[word]));
+      pending_.keys.push_back(key);
+      for (size_t c = 0; c < columns; ++c) pending_.columns[c].push_back(table_[key * columns + c]);
+    }
+    if (pending_.keys.size() >= most_pending_) write();
+  }
 }
 
 /// Hands what is pending to another thread, once the one before has ended.
@@ -106,7 +132,6 @@ void Recorder::write() {
   if (pending_.keys.empty()) return;
   Pending taken{{}, std::vector<std::vector<float>>(pending_.columns.size())};
   std::swap(taken, pending_);
-  reserve(pending_);
   writing_ = std::async(std::launch::async, [this, taken = std::move(taken)] {
     std::vector<MetadataValues> values;
     for (size_t c = 0; c < taken.columns.size(); ++c) {
@@ -117,6 +142,7 @@ void Recorder::write() {
 }
 
 void Recorder::flush() {
+  write_table();
   write();
   if (writing_.valid()) writing_.get();
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
 #include "storage/metadata.h"
 #include "train/model.h"
 
@@ -29,8 +30,8 @@ void check_recording(const Recording& recording, const Criterion& criterion);
 
 class Recorder {
  public:
-  /// Makes folder and columns where there are none. So many samples will pass at most.
-  Recorder(const Recording& recording, const Criterion& criterion, uint32_t outputs, size_t batch_size, uint64_t samples);
+  /// Makes folder and columns where there are none. Keys will be below `keys`.
+  Recorder(const Recording& recording, const Criterion& criterion, uint32_t outputs, size_t batch_size, uint64_t keys);
   /// Waits for the writer.
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -38,8 +39,9 @@ class Recorder {
 
   /// What a training pass is to tell; nothing where nothing is recorded.
   Scores wanted();
-  /// Takes what the pass over the batch has told. The values reach the disk some millions of samples later, written by
-  /// another thread; of a sample that is passed several times the last ones stay.
+  /// Takes what the pass over the batch has told; of a sample that is passed several times the last values stay. They wait in
+  /// memory for flush(), in a table of all keys. For a dataset whose table would be too large they are listed, and what has come
+  /// together is written by another thread every few million samples.
   void passed(const Batch& batch);
   /// All values so far are on disk when it returns, or it throws what writing them ended in.
   void flush();
@@ -49,14 +51,17 @@ class Recorder {
     std::vector<uint64_t> keys;
     std::vector<std::vector<float>> columns;
   };
-  void values(Recorded which, size_t rows, float* out) const;
-  void reserve(Pending& pending) const;
+  void tell(Recorded which, size_t rows, float* out) const;
+  void write_table();
   void write();
 
   Recording recording_;
   Criterion criterion_;
   size_t outputs_;
   size_t most_pending_ = 0;  // samples
+  std::vector<float> told_;  // of a batch, column by column
+  Buffer<float> table_;      // [keys, columns]; empty: values are listed
+  std::vector<uint64_t> known_;  // a bit for each key: it has values in the table
   std::shared_ptr<MetadataStore> store_;
   std::vector<float> losses_, logits_, gradients_;
   Pending pending_;

@@ -68,7 +68,7 @@ class Training {
         model_(make_model(plan.model, model_options(plan))),
         selector_(plan.in_training, batch_widths(input_shape(plan.features, data_->schema())), plan.options.seed, plan.options.criterion), losses_(model_->loss_delay()),
         sampler_(plan.in_training, plan.options.criterion, set, entries_to_score(plan, *model_, set.size()), plan.options.seed),
-        recorder_(plan.record, plan.options.criterion, model_->outputs(), plan.batch_size, set.size() * plan.epochs),
+        recorder_(plan.record, plan.options.criterion, model_->outputs(), plan.batch_size, data_->size()),
         checkpoints_(plan.checkpoints, plan_identity(plan, set.size())), early_stopping_(plan.early_stop, *model_) {
     if (!plan.parent.empty()) {
       load_safetensors(plan.parent, model_->parameters());

@@ -80,6 +80,36 @@ TEST_F(RecorderTest, WeightsChangeNothingOfWhatIsRecorded) {
   for (const char* column : {"loss", "gradient-norm"}) EXPECT_EQ(read(plan, column, 64), read(weighted, column, 64)) << column;
 }
 
+/// A dataset that is too large for a table of its samples: values are listed, and written in between.
+TEST_F(RecorderTest, OfTwoPassesOverASampleTheLastValuesStayWhateverTheSizeOfTheDataset) {
+  for (const uint64_t keys : {uint64_t{1000}, uint64_t{1} << 34}) {
+    const std::string folder = folder_.file("k" + std::to_string(keys));
+    Recorder recorder({folder, {Recorded::kLoss}}, Criterion::kBce, 1, 4, keys);
+    const uint64_t all[] = {keys - 1, 3, 500, 3};
+    Batch batch;
+    batch.rows = 4;
+    batch.keys = all;
+    const auto pass = [&](std::vector<float> losses) {
+      std::copy(losses.begin(), losses.end(), recorder.wanted().losses);
+      recorder.passed(batch);
+    };
+    const auto stored = [&] {
+      std::vector<float> values(4);
+      MetadataStore::open(folder, false)->read("loss", all, 4, values.data());
+      return values;
+    };
+    pass({1, 2, 3, 4});
+    pass({5, 6, 7, 8});
+    recorder.flush();
+    EXPECT_EQ(stored(), (std::vector<float>{5, 8, 7, 8})) << keys;
+    recorder.flush();  // nothing more to write
+    batch.rows = 1;
+    pass({9});
+    recorder.flush();
+    EXPECT_EQ(stored(), (std::vector<float>{9, 8, 7, 8})) << keys;
+  }
+}
+
 TEST_F(RecorderTest, RefusesAValueTwiceAndTheConfidenceOfARegression) {
   EXPECT_EQ(error_of([] { check_recording({"f", {Recorded::kLoss, Recorded::kLoss}}, Criterion::kBce); }).first, "E_ARGUMENT");
   EXPECT_EQ(error_of([] { check_recording({"f", {Recorded::kConfidence}}, Criterion::kMse); }).first, "E_ARGUMENT");
@@ -89,7 +119,7 @@ TEST_F(RecorderTest, RefusesAValueTwiceAndTheConfidenceOfARegression) {
 }
 
 TEST_F(RecorderTest, ConfidenceIsThatOfTheLikeliestClass) {
-  Recorder recorder({folder_.file("c"), {Recorded::kConfidence, Recorded::kGradientNorm}}, Criterion::kCrossEntropy, 3, 2, 2);
+  Recorder recorder({folder_.file("c"), {Recorded::kConfidence, Recorded::kGradientNorm}}, Criterion::kCrossEntropy, 3, 2, 8);
   const Scores scores = recorder.wanted();
   EXPECT_EQ(scores.losses, nullptr);
   const float logits[] = {0.0F, std::log(2.0F), 0.0F, 900.0F, -900.0F, 0.0F};

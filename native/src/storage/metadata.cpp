@@ -199,11 +199,16 @@ MetadataStore::Groups MetadataStore::group_keys(const uint64_t* keys, size_t n, 
   Groups groups;
   for (const Target& target : targets) groups.rows = std::min(groups.rows, target.rows);
   std::unordered_map<uint64_t, size_t> places;
+  size_t current = 0;  // keys that come in order stay in a run for long
   for (size_t i = 0; i < n; ++i) {
     check_key(keys[i]);
-    const auto [place, fresh] = places.try_emplace(keys[i] / groups.rows, groups.all.size());
-    if (fresh) groups.all.emplace_back(keys[i] / groups.rows, std::vector<uint32_t>());
-    groups.all[place->second].second.push_back(static_cast<uint32_t>(i));
+    const uint64_t run = keys[i] / groups.rows;
+    if (groups.all.empty() || groups.all[current].first != run) {
+      const auto [place, fresh] = places.try_emplace(run, groups.all.size());
+      if (fresh) groups.all.emplace_back(run, std::vector<uint32_t>());
+      current = place->second;
+    }
+    groups.all[current].second.push_back(static_cast<uint32_t>(i));
   }
   std::sort(groups.all.begin(), groups.all.end());
   return groups;

@@ -113,10 +113,18 @@ void Recorder::tell(Recorded which, size_t rows, float* out) const {
   }
 }
 
+/// Makes room for what is left of the table, or a part of it.
+void Recorder::reserve() {
+  const size_t most = std::min(most_pending_ + 64, known_.size() * 64);
+  pending_.keys.reserve(most);
+  for (std::vector<float>& column : pending_.columns) column.reserve(most);
+}
+
 /// Writes what the table holds, in the order of keys.
 void Recorder::write_table() {
   const size_t columns = recording_.values.size();
   for (size_t word = 0; word < known_.size(); ++word) {
+    if (pending_.keys.empty() && known_[word] != 0) reserve();
     for (; known_[word] != 0; known_[word] &= known_[word] - 1) {
       const uint64_t key = word * 64 + static_cast<uint64_t>(std::countr_zero(known_[word]));
       pending_.keys.push_back(key);

@@ -52,6 +52,7 @@ class Recorder {
     std::vector<std::vector<float>> columns;
   };
   void tell(Recorded which, size_t rows, float* out) const;
+  void reserve();
   void write_table();
   void write();
 

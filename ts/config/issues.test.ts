@@ -18,7 +18,7 @@ const table: Record<string, [string, string, string[]]> = {
   'a misspelt word': [
     'csv',
     'cvs',
-    ['4:21 dataset.source.format: expected one of parquet, csv, images, binary, criteo, found "cvs"; did you mean "csv"?'],
+    ['4:21 dataset.source.format: expected one of parquet, csv, jsonl, images, binary, criteo, found "cvs"; did you mean "csv"?'],
   ],
   'an id with capitals': [
     'id: numbers',

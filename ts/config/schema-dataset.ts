@@ -17,7 +17,7 @@ const paths = (what: string) =>
 
 const files = z
   .strictObject({
-    format: z.enum(['parquet', 'csv']).describe('Format of the files.'),
+    format: z.enum(['parquet', 'csv', 'jsonl']).describe('Format of the files; jsonl: a JSON object on each line.'),
     path: paths('A file'),
     delimiter: z
       .string()

@@ -138,13 +138,13 @@ test('a character on the border of two chunks is one character', async () => {
   assert.ok(rows.every((row) => row[0] === line));
 });
 
-test('gzip that is cut off, damaged or none at all is told', async () => {
+test('gzip that is cut off or damaged is told; the content tells it, not the name', async () => {
   const whole = gzipSync(`a,b\n${Array.from({ length: 5000 }, (_, i) => `${i},${(i * 7919) % 10007}\n`).join('')}`);
   for (const end of [0.999, 0.5, 0.01]) await failure(whole.subarray(0, Math.ceil(whole.length * end)), undefined, 'cut.csv.gz');
   const flipped = Buffer.from(whole);
   flipped[flipped.length >> 1]! ^= 0xff;
   await failure(flipped, undefined, 'flipped.csv.gz');
-  await failure('a,b\n1,2\n', undefined, 'none.csv.gz');
+  assert.is((await read(partOf('a,b\n1,2\n', 'none.csv.gz'), ['a'])).rows.length, 1);
 });
 
 test('a file that disappears is told', async () => {

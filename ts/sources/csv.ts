@@ -1,16 +1,12 @@
-// CSV files (csv-parse): a header row, then records. Streamed; files that end in .gz are decompressed on the way.
-import { isUtf8 } from 'node:buffer';
-import { createReadStream } from 'node:fs';
+// CSV files (csv-parse): a header row, then records. Streamed; compressed files are decompressed on the way.
 import { dirname } from 'node:path';
-import type { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import { CsvError, type Parser, parse } from 'csv-parse';
 import { SluiceError } from '../errors.js';
+import { bytesOf, checkUtf8, unreadable } from './bytes.js';
 import { contentHash, type SourceFile } from './files.js';
 import type { RecordBatch, SourcePart } from './types.js';
 
 const batchRows = 65_536;
-const readBytes = 2 ** 18;
 const maxRecordBytes = 2 ** 24;
 const delimiters = [',', ';', '\t'];
 
@@ -39,7 +35,7 @@ export async function csvHeader(file: SourceFile): Promise<string[]> {
       for await (const record of parser) return record as string[];
     }
   } catch (error) {
-    throw unreadable(file.name, error);
+    throw badRecord(file.name, error);
   }
   throw emptyFile(file.name);
 }
@@ -68,7 +64,7 @@ async function* readRows(
     if (parser) await end(parser);
     collector.check();
   } catch (error) {
-    throw unreadable(file.name, error);
+    throw badRecord(file.name, error);
   }
   if (!collector.begun) throw emptyFile(file.name);
   if (collector.rows > 0) yield collector.batch();
@@ -166,22 +162,6 @@ function end(parser: Parser): Promise<void> {
   });
 }
 
-async function* bytesOf(file: SourceFile): AsyncGenerator<Buffer> {
-  const raw = createReadStream(file.path, { highWaterMark: readBytes });
-  let stream: Readable = raw;
-  if (file.path.endsWith('.gz')) {
-    const gunzip = createGunzip({ chunkSize: readBytes });
-    raw.on('error', (error) => gunzip.destroy(error));
-    stream = raw.pipe(gunzip);
-  }
-  try {
-    for await (const chunk of stream) yield chunk as Buffer;
-  } finally {
-    raw.destroy();
-    stream.destroy();
-  }
-}
-
 /** Chunks that end between characters. Throws at the first line that is not UTF-8. */
 async function* utf8Chunks(chunks: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
@@ -206,21 +186,6 @@ function unfinished(bytes: Buffer): number {
   return 0;
 }
 
-/** Returns the line on which `bytes` end, when they begin on `line`. */
-function checkUtf8(bytes: Buffer, line: number, name: string): number {
-  const good = isUtf8(bytes);
-  for (let at = 0; ; line++) {
-    const newline = bytes.indexOf(10, at);
-    if (!good && !isUtf8(bytes.subarray(at, newline < 0 ? bytes.length : newline))) {
-      throw new SluiceError('E_SOURCE', `${name}:${line}: the line is not UTF-8 text`, {
-        hint: 'convert the file, for example with iconv -f latin1 -t utf-8',
-      });
-    }
-    if (newline < 0) return line;
-    at = newline + 1;
-  }
-}
-
 /** Looks at the header row, outside of quotes. */
 function detectDelimiter(head: Buffer): string {
   const [line = ''] = head
@@ -232,12 +197,11 @@ function detectDelimiter(head: Buffer): string {
   return delimiters.reduce((best, delimiter) => (count(delimiter) > count(best) ? delimiter : best));
 }
 
-function unreadable(name: string, error: unknown): SluiceError {
-  if (error instanceof SluiceError) return error;
-  const { message, code } = error as NodeJS.ErrnoException;
+function badRecord(name: string, error: unknown): SluiceError {
   const line = error instanceof CsvError && typeof error['lines'] === 'number' ? error['lines'] : undefined;
-  const hint = line === undefined ? 'the file may be damaged or incomplete: fetch or write it again' : advice(String(code));
-  return new SluiceError('E_SOURCE', `${name}${line === undefined ? '' : `:${line}`}: ${message}`, { hint, cause: error });
+  if (line === undefined) return unreadable(name, error);
+  const { message, code } = error as CsvError;
+  return new SluiceError('E_SOURCE', `${name}:${line}: ${message}`, { hint: advice(code), cause: error });
 }
 
 function advice(code: string): string {

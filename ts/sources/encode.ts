@@ -205,6 +205,7 @@ function encodeCategories(column: Column, dictionary: Dictionary): Int32Array<Ar
     const value = values[i];
     if (value !== last || code < 0) {
       const text = typeof value === 'string' ? value : categoryText(value);
+      if (text === undefined) column.fail('E_SOURCE', i, 'a text or a number');
       code = dictionary.find(text) ?? addCategory(column, i, dictionary, text);
       last = value;
     }
@@ -220,7 +221,9 @@ function addCategory(column: Column, row: number, dictionary: Dictionary, text: 
   return dictionary.add(text);
 }
 
-function categoryText(value: Exclude<ColumnValues[number], string>): string {
+/** Undefined for a list. */
+function categoryText(value: Exclude<ColumnValues[number], string>): string | undefined {
   if (value === null || value === undefined) return missingCategory;
-  return value instanceof Date ? value.toISOString() : String(value);
+  if (value instanceof Date) return value.toISOString();
+  return typeof value === 'object' ? undefined : String(value);
 }

@@ -3,11 +3,13 @@ import { SluiceError } from '../errors.js';
 import { binaryPart, checkFields } from './binary.js';
 import { criteoParts } from './criteo.js';
 import { csvPart } from './csv.js';
+import type { SourceFile } from './files.js';
 import { imagesPart } from './image-folder.js';
+import { jsonlPart } from './jsonl.js';
 import { parquetPart } from './parquet.js';
 import { resolveFiles, resolveFolders } from './paths.js';
-import type { DatasetSpec, SourceSpec } from './spec.js';
-import type { Source } from './types.js';
+import type { DatasetSpec, FileSource, SourceSpec } from './spec.js';
+import type { Source, SourcePart } from './types.js';
 
 /** The source that a pipeline in `folder` names. E_NOT_FOUND, E_SOURCE, E_ARGUMENT, E_IO for its paths. */
 export async function openSource(config: DatasetSpec & { id: string; source?: SourceSpec }, folder: string): Promise<Source> {
@@ -26,5 +28,10 @@ export async function openSource(config: DatasetSpec & { id: string; source?: So
     checkFields(source, config.columns);
     return { parts: async () => files.map((file) => binaryPart(file, source)) };
   }
-  return { parts: async () => files.map((file) => (source.format === 'parquet' ? parquetPart(file) : csvPart(file, source.delimiter))) };
+  return { parts: async () => files.map((file) => filePart(file, source)) };
+}
+
+function filePart(file: SourceFile, { format, delimiter }: FileSource): SourcePart {
+  if (format === 'parquet') return parquetPart(file);
+  return format === 'jsonl' ? jsonlPart(file) : csvPart(file, delimiter);
 }

@@ -303,6 +303,21 @@ test('a run that starts anew does not go on from a checkpoint of the one before'
     assert.equal(models(weeks), models(weeks, undisturbed));
   }));
 
+test('a training that is stopped leaves a checkpoint, also where none is due', () =>
+  inWorkplace(async ({ run, models, folder }) => {
+    const long = { 'epochs: 3': 'epochs: 150' };
+    await run(long);
+    const data = join(folder, 'stopped');
+    const controller = new AbortController();
+    const onEvent = (e: RunEvent) => {
+      if (e.type === 'train' && e.triggerId === 1) controller.abort();
+    };
+    assert.is((await failure(run(long, { data, signal: controller.signal, onEvent }))).code, 'E_ABORTED');
+    const result = await run(long, { data });
+    assert.ok((result.triggers[1]?.training?.resumedAt ?? 0) > 0);
+    assert.equal(models(weeks, data), models(weeks));
+  }));
+
 test('other ways of training: amount trigger, from scratch, bf16, three classes, from a file', () =>
   inWorkplace(async ({ run, data, folder }) => {
     const amount = await run({ '{ id: time, every: 1w }': '{ id: amount, samples: 1500 }' }, { data: join(folder, 'amount') });

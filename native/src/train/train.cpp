@@ -143,6 +143,7 @@ class Training {
 
   /// Trains on one batch; false when the training is over.
   bool take(const Batch& batch) {
+    if (stop_.requested() && updated_ && state_.updates > 0 && !plan_.checkpoints.path.empty()) save_checkpoint();
     stop_.check();
     const uint64_t at = state_.batches % batches_per_epoch_;
     if (at == 0) state_.epoch_loss = 0.0, state_.epoch_batches = 0;
@@ -159,12 +160,14 @@ class Training {
     }
     report();
     const bool over = state_.updates == total_steps_ || early_stopping_.ended(state_);
-    if (!over && updated_ && checkpoints_.due(state_.updates)) {
-      await_losses();  // a checkpoint is kept only of a sound training
-      recorder_.flush();
-      checkpoints_.save(*model_, kept_beside(), state_);
-    }
+    if (!over && updated_ && checkpoints_.due(state_.updates)) save_checkpoint();
     return !over;
+  }
+
+  void save_checkpoint() {
+    await_losses();  // a checkpoint is kept only of a sound training
+    recorder_.flush();
+    checkpoints_.save(*model_, kept_beside(), state_);
   }
 
   /// The loss of the oldest batch that waits for it.

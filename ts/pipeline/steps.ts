@@ -1,0 +1,213 @@
+// What experiment mode and production mode share, the way from a trigger to an evaluated model: the selection policy says on what (3), the
+// set is frozen (4), a model is trained on it from the previous one (5, 6), stored and evaluated (7). Each step is journalled before it
+// counts; a step that is there is not done again.
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LoadedPipeline } from '../config/parse.js';
+import { SluiceError } from '../errors.js';
+import type { Dataset, Snapshot } from '../native/dataset.js';
+import { evaluate } from '../native/evaluator.js';
+import { train } from '../native/trainer.js';
+import { freezeTrainset } from '../native/trainset.js';
+import type { ArrivalBatch, Trigger, TriggerDecision } from '../policies/define.js';
+import type { OnEvent } from './events.js';
+import { type Folders, makeFolder } from './folders.js';
+import type { Journal, SetRecord } from './journal.js';
+import type { ParserPool } from './parsers.js';
+import { recipeOf, type TrainingRecipe } from './plan.js';
+import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
+import { select } from './select.js';
+
+export type StepContext = {
+  pipeline: LoadedPipeline;
+  folders: Folders;
+  journal: Journal;
+  dataset: Dataset;
+  onEvent: OnEvent;
+  /** Ends trainings and evaluations with E_ABORTED. */
+  signal: AbortSignal | undefined;
+  parsers: ParserPool | undefined;
+  /** Runs `work` on a view that holds at least the samples of the trigger that is handled. */
+  withSnapshot<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T>;
+};
+
+export class Steps {
+  readonly recipe: TrainingRecipe;
+  /** Folder of what trainings record. */
+  readonly recorded: string;
+  readonly seconds: RunResult['seconds'] = { trigger: 0, select: 0, train: 0, evaluate: 0, total: 0 };
+  readonly #id: string;
+  #model: { id: string; file: string } | null; // the previous one
+
+  constructor(readonly context: StepContext) {
+    const { pipeline, folders, dataset, parsers } = context;
+    const { config } = pipeline;
+    this.#id = config.pipeline.id;
+    this.recorded = folders.recorded(config.dataset.id, this.#id);
+    this.recipe = recipeOf(pipeline, dataset.info().schema, folders.trainsets, parsers?.queue.handle);
+    const { first } = config.training;
+    this.#model = first === undefined ? null : { id: first, file: first };
+  }
+
+  /** `anew`: what a run left that was forgotten goes away. Its trainings may have had other parents. */
+  async begin(anew: boolean): Promise<void> {
+    const models = this.context.folders.models(this.#id);
+    await makeFolder(this.context.folders.trainsets);
+    await makeFolder(models);
+    if (!anew) return;
+    await rm(this.recorded, { recursive: true, force: true });
+    for (const file of await readdir(models)) if (file.endsWith('.checkpoint')) await rm(join(models, file), { force: true });
+  }
+
+  /** The decisions of the policy on a batch. E_POLICY for what a user's policy throws. */
+  inform(policy: Trigger, batch: ArrivalBatch): TriggerDecision[] {
+    return this.#timed('trigger', () => this.#decide(() => [...policy.inform(batch)]));
+  }
+
+  /** Tells the policy of a training. E_POLICY. */
+  tell(policy: Trigger, { triggerId, modelId, samples, seconds: trainSeconds }: TrainingRecord): void {
+    this.#decide(() => policy.trained?.({ triggerId, modelId, samples, trainSeconds }));
+  }
+
+  /** Journals a trigger. E_CHANGED where the run that this one continues decided otherwise. */
+  async recordTrigger(decided: TriggerRecord & { at?: number }): Promise<TriggerRecord> {
+    const { at: _, ...trigger } = decided;
+    const { journal, onEvent } = this.context;
+    const earlier = journal.trigger(this.#id, trigger.id);
+    if (earlier !== undefined) this.checkSame(trigger, earlier);
+    else await journal.putTrigger(this.#id, trigger);
+    onEvent({ type: 'trigger', trigger, recorded: earlier !== undefined });
+    return trigger;
+  }
+
+  /** E_CHANGED unless the decision is the one that was journalled. */
+  checkSame(trigger: TriggerRecord, earlier: TriggerRecord): void {
+    if (earlier.key === trigger.key) return;
+    const message = `trigger ${trigger.id} fired at sample ${trigger.key}, in the run before at sample ${earlier.key}: the policy '${this.context.pipeline.trigger.policy.id}' must decide the same for the same stream`;
+    throw new SluiceError('E_CHANGED', message, { hint: 'start it anew: sluice run --restart' });
+  }
+
+  /** The model of a trigger whose candidates begin at key `first`; null when nothing was selected. The next training begins from it. */
+  async train(trigger: TriggerRecord, first: number): Promise<TrainingRecord | null> {
+    const { journal, folders, onEvent } = this.context;
+    const output = folders.modelFile(this.#id, trigger.id);
+    const earlier = journal.training(this.#id, trigger.id);
+    const recorded = earlier !== undefined && (await exists(output));
+    const training = recorded ? earlier : await this.#trainNow(trigger, first, output);
+    if (training === null) return null;
+    this.#model = { id: training.modelId, file: output };
+    onEvent({ type: 'trained', training, recorded });
+    return training;
+  }
+
+  async #trainNow(trigger: TriggerRecord, first: number, output: string): Promise<TrainingRecord | null> {
+    const set = await this.#timed('select', () => this.#select(trigger, first));
+    if (set === null) return null;
+    const { trainset, size } = set;
+    const { pipeline, folders, journal, dataset, onEvent, signal } = this.context;
+    const { start, checkpoint, record: values } = pipeline.config.training;
+    const parent = trigger.id === 0 || start === 'previous' ? this.#model : null;
+    const metadata = {
+      pipeline: this.#id,
+      trigger: String(trigger.id),
+      trainset,
+      parent: parent?.id ?? '',
+      dataset: pipeline.config.dataset.id,
+    };
+    const { everySeconds, everySteps = 0 } = checkpoint;
+    const checkpoints = { path: folders.checkpointFile(this.#id, trigger.id), everySteps, everySeconds };
+    const record = { folder: this.recorded, values };
+    const plan = { ...this.recipe, record, trainset, parent: parent?.file ?? '', output, metadata, checkpoints };
+    const onProgress = (p: { steps: number; totalSteps: number; samples: number; loss: number }) =>
+      onEvent({ type: 'train', triggerId: trigger.id, ...p });
+    const result = await this.#timed('train', () => train(dataset, plan, { signal, onProgress }));
+    const ids = {
+      triggerId: trigger.id,
+      trainset,
+      trainsetSize: size,
+      modelId: `${this.#id}/${trigger.id}`,
+      modelFile: output,
+      parent: parent?.id ?? null,
+    };
+    const training = { ...ids, ...result };
+    await journal.putTraining(this.#id, training);
+    return training;
+  }
+
+  /**
+   * The frozen set. Where trainings record values it is journalled before its own training changes them: a run that goes on
+   * would else select from others. Without them selecting again gives the same set, also where its file was lost.
+   */
+  async #select(trigger: TriggerRecord, first: number): Promise<SetRecord | null> {
+    const { pipeline, folders, journal, withSnapshot } = this.context;
+    const records = pipeline.config.training.record.length > 0;
+    const earlier = records ? journal.set(this.#id, trigger.id) : undefined;
+    if (earlier !== undefined) return earlier;
+    const set = await withSnapshot(async (snapshot) => {
+      const selected = await select(pipeline, snapshot, this.recorded, trigger, first);
+      if (selected === null) return null;
+      const trainset = await freezeTrainset(folders.trainsets, selected.selection, snapshot.size);
+      return { trainset, size: selected.size };
+    });
+    if (set !== null && records) await journal.putSet(this.#id, trigger.id, set);
+    return set;
+  }
+
+  /** Evaluates a model on all the windows that it will ever be evaluated on, once. */
+  async evaluateAll({ triggerId }: TrainingRecord, windows: readonly EvalWindow[]): Promise<void> {
+    const { journal, onEvent } = this.context;
+    const earlier = journal.evaluation(this.#id, triggerId);
+    const evaluation = earlier ?? (await this.evaluate(triggerId, windows));
+    if (earlier === undefined) await journal.putEvaluation(this.#id, triggerId, evaluation);
+    onEvent({ type: 'evaluated', triggerId, evaluation, recorded: earlier !== undefined });
+  }
+
+  /** Metrics of a trigger's model on windows whose samples are all there. */
+  async evaluate(triggerId: number, windows: readonly EvalWindow[]): Promise<WindowMetrics[]> {
+    const { pipeline, folders, dataset, onEvent, signal } = this.context;
+    const plan = {
+      features: this.recipe.features,
+      model: this.recipe.model,
+      criterion: this.recipe.criterion,
+      batchSize: pipeline.config.evaluation.batchSize,
+      modelFile: folders.modelFile(this.#id, triggerId),
+      windows: windows.map(({ first, end }) => ({ first, end })),
+    };
+    const onProgress = (done: number) => onEvent({ type: 'evaluate', triggerId, done, total: windows.length });
+    const metrics = await this.#timed('evaluate', () => evaluate(dataset, plan, { signal, onProgress }));
+    return metrics.map((m, i) => ({ window: (windows[i] as EvalWindow).index, ...m }));
+  }
+
+  /** What a user's policy throws becomes E_POLICY with its id. */
+  #decide<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      if (error instanceof SluiceError) throw error;
+      throw new SluiceError(
+        'E_POLICY',
+        `triggering policy '${this.context.pipeline.trigger.policy.id}' failed: ${(error as Error)?.message ?? error}`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** Adds the wall-clock time of `work` to its step. */
+  #timed<T>(step: 'trigger' | 'select' | 'train' | 'evaluate', work: () => T): T {
+    const start = performance.now();
+    const add = () => {
+      this.seconds[step] += (performance.now() - start) / 1000;
+    };
+    const result = work();
+    if (result instanceof Promise) return result.finally(add) as T;
+    add();
+    return result;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -18,6 +18,10 @@ inline void copy_row(float* to, const float* from, size_t n) {
 /// Panels a multiple of a large power of two apart would share cache sets.
 size_t padded_rows(size_t rows) { return (rows + 15) / 16 * 16 + 40; }
 
+void send_for(const float* at, size_t floats) {
+  for (size_t i = 0; i < floats; i += 16) __builtin_prefetch(at + i, 1);
+}
+
 uint32_t bits_of(float x) {
   uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);
@@ -46,11 +50,12 @@ void Panels::reset(size_t rows, size_t cols, const char* purpose) {
 }
 
 void Panels::prefetch(size_t row, size_t n, size_t p) const {
-  const auto lines = [](const float* at, size_t floats) {
-    for (size_t i = 0; i < floats; i += 16) __builtin_prefetch(at + i, 1);
-  };
-  lines(along_cols_.data() + (form_.native ? p / 2 : p) * stride_ + row * kPanel, n * kPanel);
-  if (form_.native && over_rows_) lines(along_rows_.data() + p * stride_ / 2 + row / 2 * kPanel, n * kPanel / 2);
+  prefetch_read(row, n, p);
+  if (form_.native && over_rows_) send_for(along_rows_.data() + p * stride_ / 2 + row / 2 * kPanel, n * kPanel / 2);
+}
+
+void Panels::prefetch_read(size_t row, size_t n, size_t p) const {
+  send_for(along_cols_.data() + (form_.native ? p / 2 : p) * stride_ + row * kPanel, n * kPanel);
 }
 
 /// Where the 32 bf16 numbers of a row of a panel begin; the next row's lie 64 further.
@@ -100,7 +105,14 @@ void PackedWeights::pack_tile(const float* w, size_t op, size_t ip) {
   }
 }
 
-void for_gradient_tiles(const Panels& dy, const Panels& x, const std::function<void(size_t, size_t, const float*)>& work) {
+void PackedWeights::prefetch_tile(size_t op, size_t ip) const {
+  const size_t floats = elements(kPanel) * kPanel;
+  send_for(forward(op) + ip * floats, floats);
+  if (!backward_.empty()) send_for(backward(ip) + op * floats, floats);
+}
+
+void for_gradient_tiles(const Panels& dy, const Panels& x, const std::function<void(size_t, size_t)>& meanwhile,
+                        const std::function<void(size_t, size_t, const float*)>& work) {
   constexpr size_t kGroup = 8;
   constexpr size_t kRows = 96;  // of both panels: with the tile they fill a first-level cache
   const GemmKernels& gemm = gemm_kernels(x.form().native);
@@ -113,7 +125,10 @@ void for_gradient_tiles(const Panels& dy, const Panels& x, const std::function<v
     const size_t first = unit % groups * kGroup;
     for (size_t ip = first; ip < std::min(across, first + kGroup); ++ip) {
       std::fill_n(tile, kPanel * kPanel, 0.0F);
-      for (size_t r = 0; r < k; r += kRows) gemm.columns(dy.panel(op) + r * kPanel, x.panel(ip) + r * kPanel, std::min(kRows, k - r), tile);
+      for (size_t r = 0; r < k; r += kRows) {
+        if (r + kRows >= k) meanwhile(op, ip);
+        gemm.columns(dy.panel(op) + r * kPanel, x.panel(ip) + r * kPanel, std::min(kRows, k - r), tile);
+      }
       work(op, ip, tile);
     }
   });

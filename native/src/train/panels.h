@@ -44,6 +44,8 @@ class Panels {
 
   /// Sends for what write() will write: a product is long enough for it to arrive.
   void prefetch(size_t row, size_t n, size_t p) const;
+  /// Sends for what read() will read.
+  void prefetch_read(size_t row, size_t n, size_t p) const;
   /// Rows row … row + n of a panel from a tile, whose numbers are rounded already. row is even.
   void write(size_t row, size_t n, size_t p, const float* tile);
   /// The same rows as fp32: into `room`, or where they lie.
@@ -71,6 +73,8 @@ class PackedWeights {
   void pack(const float* w);
   /// Only rows 32 op … and columns 32 ip … of it.
   void pack_tile(const float* w, size_t op, size_t ip);
+  /// Sends for what pack_tile() will write.
+  void prefetch_tile(size_t op, size_t ip) const;
   const float* forward(size_t op) const { return forward_.data() + op * elements(in_) * kPanel; }
   const float* backward(size_t ip) const { return backward_.data() + ip * elements(out_) * kPanel; }
 
@@ -115,8 +119,10 @@ void for_tiles(size_t rows, size_t panels, const Work& work) {
   });
 }
 
-/// Calls work(op, ip, tile) for every tile [32, 32] of dy^T x, rows beyond dy's columns and columns beyond x's zero.
-void for_gradient_tiles(const Panels& dy, const Panels& x, const std::function<void(size_t op, size_t ip, const float* tile)>& work);
+/// Calls work(op, ip, tile) for every tile [32, 32] of dy^T x, rows beyond dy's columns and columns beyond x's zero; meanwhile(op, ip)
+/// shortly before, to send for what work() will touch.
+void for_gradient_tiles(const Panels& dy, const Panels& x, const std::function<void(size_t op, size_t ip)>& meanwhile,
+                        const std::function<void(size_t op, size_t ip, const float* tile)>& work);
 
 /// Where results go that leave the panels: row-major, rows `stride` apart.
 struct RowMajor {

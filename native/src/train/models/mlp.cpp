@@ -133,15 +133,27 @@ void Mlp::backward(const float* dy, size_t dy_stride, RowMajor dx, bool add_bias
       gemm.rows(gradient.left(row), gradient.left_stride(), layer.packed.backward(p), gradient.left_elements(), n, tile);
     };
     if (i > 0) {
+      const auto prefetching = [&](size_t row, size_t n, size_t p, float* tile) {
+        layer.input.prefetch_read(row, n, p);
+        product(row, n, p, tile);
+      };
       const auto output = [&](size_t row, size_t n, size_t p, float* room) { return layer.input.read(row, n, p, room); };
-      activation_grad(layers_[i - 1], grad_[(i - 1) % 2], add_bias_grad, product, output);
+      activation_grad(layers_[i - 1], grad_[(i - 1) % 2], add_bias_grad, prefetching, output);
     } else if (dx.data != nullptr) {
       for_tiles(rows_, panels_of(layer.in), [&](size_t, size_t row, size_t n, size_t p, float* tile) {
         product(row, n, p, tile);
         dx.write(row, n, p, layer.in, tile);
       });
     }
-    for_gradient_tiles(gradient, layer.input, [&](size_t op, size_t ip, const float* tile) { weight_tile(layer, op, ip, tile); });
+    const auto meanwhile = [&](size_t op, size_t ip) {
+      const float* touched = layer.weight_grad.empty() ? layer.weight.data() : layer.weight_grad.data();
+      for_tile_rows(layer, op, ip, [&](size_t at, size_t, size_t n) {
+        __builtin_prefetch(touched + at, 1);
+        __builtin_prefetch(touched + at + n - 1, 1);
+      });
+      if (layer.weight_grad.empty()) layer.packed.prefetch_tile(op, ip);
+    };
+    for_gradient_tiles(gradient, layer.input, meanwhile, [&](size_t op, size_t ip, const float* tile) { weight_tile(layer, op, ip, tile); });
     finish(layer);
   }
 }

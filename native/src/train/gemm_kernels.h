@@ -16,8 +16,8 @@ constexpr size_t kTileRows = 14;  // rows of a block: as many as AVX-512 has reg
 struct GemmKernels {
   const char* name;
   /// tile [rows, 32] = a x b over k elements: row r of a lies at a + 32 r, its next 32 elements a_panel floats further; b [k, 32].
-  /// rows: 1 to kTileRows.
-  void (*rows)(const float* a, size_t a_panel, const float* b, size_t k, size_t rows, float* tile);
+  /// rows: 1 to kTileRows. Sends meanwhile for the k cache lines from `next` on.
+  void (*rows)(const float* a, size_t a_panel, const float* b, size_t k, size_t rows, const float* next, float* tile);
   /// tile [32, 32] += a^T x b over k rows of both, a [k, 32], b [k, 32].
   void (*columns)(const float* a, const float* b, size_t k, float* tile);
 };

@@ -10,6 +10,8 @@ namespace sluice::SLUICE_KERNELS {
 
 namespace {
 
+constexpr size_t kLine = 64 / sizeof(float);
+
 template <typename V>
 inline V load(const float* p) {
   V v;
@@ -21,15 +23,18 @@ inline void store(float* p, const V& v) {
   std::memcpy(p, &v, sizeof v);
 }
 
-/// R rows of two vectors: c = a x b. Sums stay in registers over all of k.
+/// R rows of two vectors: c = a x b. Sums stay in registers over all of k. Sends for the rows of a's next panel, which no hardware foresees,
+/// and for what lies from `next` on, a cache line of each a turn.
 template <typename Op, size_t R>
-inline void rows_block(const float* a, size_t a_panel, const float* b, size_t k, float* c) {
+inline void rows_block(const float* a, size_t a_panel, const float* b, size_t k, const float* next, float* c) {
   using V = typename Op::V;
   constexpr size_t kLanes = sizeof(V) / sizeof(float);
   V acc[R][2] = {};
   for (size_t first = 0; first < k; first += kPanel, a += a_panel) {
     const size_t n = std::min(kPanel, k - first);
-    for (size_t i = 0; i < n; ++i, b += kPanel) {
+    for (size_t i = 0; i < n; ++i, b += kPanel, next += kLine) {
+      __builtin_prefetch(next, 0, 2);
+      __builtin_prefetch(a + a_panel + i * kLine);
       const V b0 = load<V>(b);
       const V b1 = load<V>(b + kLanes);
       #pragma GCC unroll 14
@@ -48,20 +53,20 @@ inline void rows_block(const float* a, size_t a_panel, const float* b, size_t k,
 }
 
 template <typename Op, size_t R>
-void rows_of(const float* a, size_t a_panel, const float* b, size_t k, size_t rows, float* tile) {
+void rows_of(const float* a, size_t a_panel, const float* b, size_t k, size_t rows, const float* next, float* tile) {
   if constexpr (R > 0) {
-    if (rows < R) return rows_of<Op, R - 1>(a, a_panel, b, k, rows, tile);
-    rows_block<Op, R>(a, a_panel, b, k, tile);
+    if (rows < R) return rows_of<Op, R - 1>(a, a_panel, b, k, rows, next, tile);
+    rows_block<Op, R>(a, a_panel, b, k, next, tile);
   }
 }
 
 /// Op::kRows rows at a time: what its registers hold.
 template <typename Op>
-void tile_rows(const float* a, size_t a_panel, const float* b, size_t k, size_t rows, float* tile) {
+void tile_rows(const float* a, size_t a_panel, const float* b, size_t k, size_t rows, const float* next, float* tile) {
   constexpr size_t kColumns = 2 * sizeof(typename Op::V) / sizeof(float);
   for (size_t r = 0; r < rows; r += Op::kRows) {
     const size_t n = std::min(Op::kRows, rows - r);
-    for (size_t c = 0; c < kPanel; c += kColumns) rows_of<Op, Op::kRows>(a + r * kPanel, a_panel, b + c, k, n, tile + r * kPanel + c);
+    for (size_t c = 0; c < kPanel; c += kColumns) rows_of<Op, Op::kRows>(a + r * kPanel, a_panel, b + c, k, n, r + c == 0 ? next : b, tile + r * kPanel + c);
   }
 }
 

@@ -98,8 +98,16 @@ class RowRuns {
   size_t rows_, runs_, each_;
 };
 
-/// Calls work(run, row, n, panel, tile [n, 32]) for every block of at most kTileRows rows of every panel, on all compute threads; a run
-/// of rows in a panel is one thread's, from its first block to its last.
+/// So many rows of one panel of a matrix, the nth block of a run of rows.
+struct Block {
+  size_t run, nth, row, n, panel;
+};
+
+/// What GemmKernels::rows sends for: a run's first two blocks each for half of the panel that follows b, the others for nothing new.
+inline const float* following(const float* b, size_t k, size_t nth) { return nth < 2 ? b + k * (kPanel + nth * kPanel / 2) : b; }
+
+/// Calls work(Block, tile [n, 32]) for every block of at most kTileRows rows of every panel, on all compute threads; a run of rows in a
+/// panel is one thread's, from its first block to its last.
 template <typename Work>
 void for_tiles(size_t rows, size_t panels, const Work& work) {
   constexpr size_t kGroup = 8;
@@ -114,7 +122,7 @@ void for_tiles(size_t rows, size_t panels, const Work& work) {
     const size_t each = RowRuns::even((n + blocks - 1) / blocks);
     const size_t first = unit % groups * kGroup;
     for (size_t p = first; p < std::min(panels, first + kGroup); ++p) {
-      for (size_t r = 0; r < n; r += each) work(run, begin + r, std::min(each, n - r), p, tile);
+      for (size_t r = 0; r < n; r += each) work(Block{run, r / each, begin + r, std::min(each, n - r), p}, tile);
     }
   });
 }

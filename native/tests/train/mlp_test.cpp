@@ -37,7 +37,7 @@ TEST(GemmKernels, TilesOfRowsEqualTheDefinition) {
         const auto a = random_vector(panels_of(k) * stride, k);
         const auto b = random_vector(k * kPanel, rows);
         std::vector<float> tile(rows * kPanel, NAN);
-        gemm->rows(a.data(), stride, b.data(), k, rows, tile.data());
+        gemm->rows(a.data(), stride, b.data(), k, rows, b.data(), tile.data());
         for (size_t r = 0; r < rows; ++r) {
           for (size_t c = 0; c < kPanel; ++c) {
             double expected = 0.0;

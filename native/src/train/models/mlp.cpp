@@ -68,25 +68,27 @@ void Mlp::forward(const float* x, size_t x_stride, size_t rows, float* y, size_t
   if (layers_.empty()) return;
   for (Layer& layer : layers_) layer.input.reset(rows, layer.in, "MLP activations");
   Panels& first = layers_[0].input;
-  for_tiles(rows, panels_of(first.cols()), [&](size_t, size_t row, size_t n, size_t p, float* tile) {
-    read_tile(x, x_stride, row, n, p, first.cols(), tile);
-    kernels().round(tile, tile, n * kPanel, form_.rounding);
-    first.write(row, n, p, tile);
+  for_tiles(rows, panels_of(first.cols()), [&](const Block& at, float* tile) {
+    read_tile(x, x_stride, at.row, at.n, at.panel, first.cols(), tile);
+    kernels().round(tile, tile, at.n * kPanel, form_.rounding);
+    first.write(at.row, at.n, at.panel, tile);
   });
   const GemmKernels& gemm = gemm_kernels(form_.native);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const bool last = i + 1 == layers_.size();
-    for_tiles(rows, panels_of(layer.out), [&](size_t, size_t row, size_t n, size_t p, float* tile) {
+    const size_t k = layer.input.left_elements();
+    for_tiles(rows, panels_of(layer.out), [&](const Block& at, float* tile) {
       float bias[kPanel];
-      bias_of_panel(layer.bias, p, bias);
-      if (!last) layers_[i + 1].input.prefetch(row, n, p);
-      gemm.rows(layer.input.left(row), layer.input.left_stride(), layer.packed.forward(p), layer.input.left_elements(), n, tile);
-      kernels().bias_act(tile, n, kPanel, kPanel, bias, layer.relu, form_.rounding);
+      bias_of_panel(layer.bias, at.panel, bias);
+      if (!last) layers_[i + 1].input.prefetch(at.row, at.n, at.panel);
+      const float* w = layer.packed.forward(at.panel);
+      gemm.rows(layer.input.left(at.row), layer.input.left_stride(), w, k, at.n, following(w, k, at.nth), tile);
+      kernels().bias_act(tile, at.n, kPanel, kPanel, bias, layer.relu, form_.rounding);
       if (last) {
-        RowMajor{y, y_stride}.write(row, n, p, layer.out, tile);
+        RowMajor{y, y_stride}.write(at.row, at.n, at.panel, layer.out, tile);
       } else {
-        layers_[i + 1].input.write(row, n, p, tile);
+        layers_[i + 1].input.write(at.row, at.n, at.panel, tile);
       }
     });
   }
@@ -100,13 +102,13 @@ void Mlp::activation_grad(Layer& layer, Panels& dy, bool add, const Gradient& gr
   const size_t width = panels_of(layer.out) * kPanel;
   if (runs * width > partial_sums_.size()) partial_sums_ = Buffer<float>(runs * width, "MLP bias gradients");
   std::fill_n(partial_sums_.data(), runs * width, 0.0F);
-  for_tiles(rows_, panels_of(layer.out), [&](size_t run, size_t row, size_t n, size_t p, float* tile) {
+  for_tiles(rows_, panels_of(layer.out), [&](const Block& at, float* tile) {
     alignas(64) float room[kTileRows * kPanel];
-    dy.prefetch(row, n, p);
-    gradient(row, n, p, tile);
-    const float* y = layer.relu ? output(row, n, p, room) : nullptr;
-    kernels().act_grad(tile, kPanel, y, kPanel, n, kPanel, partial_sums_.data() + run * width + p * kPanel, layer.relu, form_.rounding);
-    dy.write(row, n, p, tile);
+    dy.prefetch(at.row, at.n, at.panel);
+    gradient(at, tile);
+    const float* y = layer.relu ? output(at, room) : nullptr;
+    kernels().act_grad(tile, kPanel, y, kPanel, at.n, kPanel, partial_sums_.data() + at.run * width + at.panel * kPanel, layer.relu, form_.rounding);
+    dy.write(at.row, at.n, at.panel, tile);
   });
   if (!add) std::fill_n(layer.bias_grad.data(), layer.out, 0.0F);
   for (size_t run = 0; run < runs; ++run) kernels().axpy(layer.bias_grad.data(), partial_sums_.data() + run * width, 1.0F, layer.out);
@@ -121,28 +123,30 @@ void Mlp::backward(const float* dy, size_t dy_stride, RowMajor dx, bool add_bias
   const size_t last = layers_.size() - 1;
   activation_grad(
       layers_[last], grad_[last % 2], add_bias_grad,
-      [&](size_t row, size_t n, size_t p, float* tile) { read_tile(dy, dy_stride, row, n, p, layers_[last].out, tile); },
-      [&](size_t row, size_t n, size_t p, float* room) {
-        read_tile(y_, y_stride_, row, n, p, layers_[last].out, room);
+      [&](const Block& at, float* tile) { read_tile(dy, dy_stride, at.row, at.n, at.panel, layers_[last].out, tile); },
+      [&](const Block& at, float* room) {
+        read_tile(y_, y_stride_, at.row, at.n, at.panel, layers_[last].out, room);
         return room;
       });
   for (size_t i = layers_.size(); i-- > 0;) {
     Layer& layer = layers_[i];
     const Panels& gradient = grad_[i % 2];
-    const auto product = [&](size_t row, size_t n, size_t p, float* tile) {
-      gemm.rows(gradient.left(row), gradient.left_stride(), layer.packed.backward(p), gradient.left_elements(), n, tile);
+    const size_t k = gradient.left_elements();
+    const auto product = [&](const Block& at, float* tile) {
+      const float* w = layer.packed.backward(at.panel);
+      gemm.rows(gradient.left(at.row), gradient.left_stride(), w, k, at.n, following(w, k, at.nth), tile);
     };
     if (i > 0) {
-      const auto prefetching = [&](size_t row, size_t n, size_t p, float* tile) {
-        layer.input.prefetch_read(row, n, p);
-        product(row, n, p, tile);
+      const auto prefetching = [&](const Block& at, float* tile) {
+        layer.input.prefetch_read(at.row, at.n, at.panel);
+        product(at, tile);
       };
-      const auto output = [&](size_t row, size_t n, size_t p, float* room) { return layer.input.read(row, n, p, room); };
+      const auto output = [&](const Block& at, float* room) { return layer.input.read(at.row, at.n, at.panel, room); };
       activation_grad(layers_[i - 1], grad_[(i - 1) % 2], add_bias_grad, prefetching, output);
     } else if (dx.data != nullptr) {
-      for_tiles(rows_, panels_of(layer.in), [&](size_t, size_t row, size_t n, size_t p, float* tile) {
-        product(row, n, p, tile);
-        dx.write(row, n, p, layer.in, tile);
+      for_tiles(rows_, panels_of(layer.in), [&](const Block& at, float* tile) {
+        product(at, tile);
+        dx.write(at.row, at.n, at.panel, layer.in, tile);
       });
     }
     const auto meanwhile = [&](size_t op, size_t ip) {
@@ -228,8 +232,8 @@ void Mlp::update(float lr_factor, float gradient_scale) {
 
 void Mlp::copy_last_input(float* to) const {
   const Panels& input = layers_.back().input;
-  for_tiles(rows_, panels_of(input.cols()), [&](size_t, size_t row, size_t n, size_t p, float* room) {
-    RowMajor{to, input.cols()}.write(row, n, p, input.cols(), input.read(row, n, p, room));
+  for_tiles(rows_, panels_of(input.cols()), [&](const Block& at, float* room) {
+    RowMajor{to, input.cols()}.write(at.row, at.n, at.panel, input.cols(), input.read(at.row, at.n, at.panel, room));
   });
 }
 

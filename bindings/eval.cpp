@@ -23,6 +23,8 @@ EvalPlan read_plan(const Arg& arg) {
   plan.features = std::move(model.features);
   plan.model = std::move(model.model);
   plan.criterion = model.criterion;
+  plan.device = model.device;
+  plan.deterministic = model.deterministic;
   plan.batch_size = arg.field("batchSize").integer32(1, kMaxBatchSize);
   plan.model_file = arg.field("modelFile").path_text();
   for (const Arg& window : arg.field("windows").elements(kMaxWindows)) {

@@ -13,6 +13,7 @@ namespace sluice::bindings {
 
 namespace {
 
+constexpr std::array<std::pair<const char*, Device>, 2> kDevices{{{"cpu", Device::kCpu}, {"cuda", Device::kCuda}}};
 constexpr std::array<std::pair<const char*, DenseOp>, 6> kDenseOps{{{"value", DenseOp::kValue},
                                                                     {"log1p", DenseOp::kLog1p},
                                                                     {"sin-day", DenseOp::kSinDay},
@@ -178,6 +179,8 @@ ModelPlan read_model_plan(const Arg& plan) {
   result.features = read_features(plan.field("features"));
   result.model = read_model(plan.field("model"));
   result.criterion = read_criterion(plan.field("criterion"));
+  result.device = plan.field("device").choice(kDevices);
+  result.deterministic = plan.field("deterministic").boolean();
   return result;
 }
 

@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::array<std::pair<const char*, Precision>, 3> kPrecisions{
     {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}}};
-constexpr std::array<std::pair<const char*, Device>, 2> kDevices{{{"cpu", Device::kCpu}, {"cuda", Device::kCuda}}};
 constexpr std::array<std::pair<const char*, Shuffle>, 3> kShuffles{
     {{"global", Shuffle::kGlobal}, {"block", Shuffle::kBlock}, {"none", Shuffle::kNone}}};
 
@@ -55,8 +54,6 @@ constexpr size_t kMaxMetadataValueBytes = size_t{1} << 20;
 ModelOptions read_options(const Arg& arg) {
   ModelOptions options;
   options.precision = arg.field("precision").choice(kPrecisions);
-  options.device = arg.field("device").choice(kDevices);
-  options.deterministic = arg.field("deterministic").boolean();
   options.dense_optimizer = read_optimizer(arg.field("denseOptimizer"));
   options.embedding_optimizer = read_optimizer(arg.field("embeddingOptimizer"));
   for (const Arg& group : arg.field("groups").elements(kMaxGroups)) {
@@ -115,6 +112,8 @@ TrainPlan read_plan(const Arg& arg) {
   plan.model = std::move(model.model);
   plan.options = read_options(arg);
   plan.options.criterion = model.criterion;
+  plan.options.device = model.device;
+  plan.options.deterministic = model.deterministic;
   read_loop(arg, plan);
   plan.shuffle = arg.field("shuffle").choice(kShuffles);
   plan.shuffle_block = arg.field("shuffleBlock").integer32(1, std::numeric_limits<uint32_t>::max());

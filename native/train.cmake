@@ -50,6 +50,7 @@ add_library(sluice_train STATIC
   src/train/script/source_check.cpp
   src/train/script/source_limits.cpp
   src/train/script/tick.cpp
+  src/train/script/to_device.cpp
   src/train/train.cpp)
 target_include_directories(sluice_train PUBLIC src)
 if(SLUICE_CUDA)

@@ -15,6 +15,8 @@ add_executable(gpu_bench
   bench/gpu/dlrm.cpp
   bench/gpu/image.cpp
   bench/gpu/main.cpp
+  bench/gpu/script.cpp
+  bench/gpu/text.cpp
   bench/train/dlrm_data.cpp
   bench/train/part.cpp)
 target_include_directories(gpu_bench PRIVATE bench/train)

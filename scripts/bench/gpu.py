@@ -199,6 +199,33 @@ class Parts:
         return {"batch": batch, "sluiceMs": 1e3 * seconds, "torchMs": 1e3 * peer_seconds, "ratio": peer_seconds / seconds, "must": 1.0, "aim": 1.1,
                 "peer": theirs.hello.get("peer")}
 
+    def twins(self):
+        """DistilBERT of its published size, without dropout, and TorchScript models: losses of steps on the GPU beside the CPU's in fp32."""
+        batch, length, steps = (4, 32, 5) if self.quick else (8, 128, 20)
+        figures = {}
+        with tempfile.TemporaryDirectory() as folder:
+            run([sys.executable, "scripts/bench/gpu_torch.py", "export", folder], 300)
+            kinds = {"distilbert": lambda *at: ["text", *at, batch, length, 0], "mlp": lambda *at: ["script", *at, 32, f"{folder}/mlp.pt", 64, 0],
+                     "conv": lambda *at: ["script", *at, 32, f"{folder}/conv.pt", 0, 32]}
+            for kind, arguments in kinds.items():
+                with self.peer(*arguments("fp32", "cpu")) as cpu:
+                    expected = cpu.ask(f"run {steps}")["losses"]
+                for precision, most in (("fp32", 1e-3), ("bf16", 0.05)):
+                    with self.peer(*arguments(precision, "cuda")) as gpu:
+                        losses = gpu.ask(f"run {steps}")["losses"]
+                    difference = max(abs(x - y) / max(abs(y), 0.1) for x, y in zip(losses, expected))
+                    figures[f"{kind} {precision}"] = {"steps": len(losses), "largestDifference": difference, "must": most}
+                    if len(losses) != steps or not difference <= most:
+                        raise Failed(f"{kind} in {precision}: losses {losses} beside {expected} on the CPU")
+        return figures
+
+    def distilbert_bf16(self):
+        batch, length = (4, 32) if self.quick else (32, 128)
+        with self.peer("text", "bf16", "cuda", batch, length, 0.1) as ours, self.torch("text", "bf16", batch, length) as theirs:
+            seconds, peer_seconds = race(ours, theirs, self.rounds, self.steps)
+        return {"batch": batch, "length": length, "sluiceMs": 1e3 * seconds, "torchMs": 1e3 * peer_seconds, "ratio": peer_seconds / seconds, "must": 1.0, "aim": 1.2,
+                "peer": theirs.hello.get("peer")}
+
     def pipeline(self):
         """The addon in Node: the tests of devices, which train a small pipeline on the GPU."""
         if not self.node():
@@ -213,7 +240,7 @@ class Parts:
         return {}
 
 
-ALL = ["build", "correctness", "sanitizer", "limits", "losses", "dlrm_bf16", "dlrm_bf16_any_order", "dlrm_bf16_fbgemm", "dlrm_fp32", "loop", "resnet50_bf16", "pipeline"]
+ALL = ["build", "correctness", "sanitizer", "limits", "losses", "dlrm_bf16", "dlrm_bf16_any_order", "dlrm_bf16_fbgemm", "dlrm_fp32", "loop", "resnet50_bf16", "twins", "distilbert_bf16", "pipeline"]
 WITHOUT_DEVICE = ["build", "correctness"]
 
 

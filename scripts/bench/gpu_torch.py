@@ -3,6 +3,8 @@
     gpu_torch.py limits
     gpu_torch.py dlrm <fp32|bf16|fp16> <batch> <rows per table> <folder> [bags|fbgemm]
     gpu_torch.py image <fp32|bf16|fp16> <depth> <batch> <side>
+    gpu_torch.py text <fp32|bf16|fp16> <batch> <length>
+    gpu_torch.py export <folder>          # writes mlp.pt and conv.pt, TorchScript models for gpu_bench script
 """
 import json
 import os
@@ -189,5 +191,72 @@ def image(precision, depth, batch, side):
     serve(step, {"peer": "torchvision, autocast, channels last, fused SGD, CUDA graph"})
 
 
+class Block(nn.Module):
+    """A layer of DistilBERT."""
+
+    def __init__(self, width=768, heads=12, hidden=3072, dropout=0.1):
+        super().__init__()
+        self.heads, self.p = heads, dropout
+        self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
+        self.norm1, self.norm2 = (nn.LayerNorm(width, eps=1e-12) for _ in range(2))
+        self.inner, self.outer, self.drop = nn.Linear(width, hidden), nn.Linear(hidden, width), nn.Dropout(dropout)
+
+    def forward(self, x, mask):
+        q, k, v = (layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value))
+        a = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self.p if self.training else 0.0)
+        x = self.norm1(x + self.drop(self.output(a.transpose(1, 2).flatten(2))))
+        return self.norm2(x + self.drop(self.outer(nn.functional.gelu(self.inner(x)))))
+
+
+class DistilBert(nn.Module):
+    def __init__(self, vocabulary=30_522, positions=512, width=768, layers=6, classes=2):
+        super().__init__()
+        self.words, self.positions = nn.Embedding(vocabulary, width, padding_idx=0), nn.Embedding(positions, width)
+        self.norm, self.drop = nn.LayerNorm(width, eps=1e-12), nn.Dropout(0.1)
+        self.layers = nn.ModuleList(Block(width) for _ in range(layers))
+        self.before, self.classifier = nn.Linear(width, width), nn.Linear(width, classes)
+        for p in self.parameters():
+            if p.dim() == 2:
+                nn.init.normal_(p, 0, 0.02)
+
+    def forward(self, ids):
+        mask = (ids != 0)[:, None, None, :]
+        x = self.drop(self.norm(self.words(ids) + self.positions.weight[: ids.shape[1]]))
+        for layer in self.layers:
+            x = layer(x, mask)
+        return self.classifier(self.drop(torch.relu(self.before(x[:, 0]))))
+
+
+def text(precision, batch, length):
+    """Fine-tuning of DistilBERT in eager PyTorch."""
+    batch, length = int(batch), int(length)
+    model = DistilBert().cuda()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.01, fused=True)
+    criterion = nn.CrossEntropyLoss()
+    used = torch.randint(length // 2, length + 1, (batch, 1))
+    used[0] = length
+    ids = torch.randint(1, 30_522, (batch, length)).masked_fill(torch.arange(length) >= used, 0).pin_memory()
+    labels = torch.randint(2, (batch,)).pin_memory()
+
+    def step():
+        x, y = ids.cuda(non_blocking=True), labels.cuda(non_blocking=True)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cuda", TYPES[precision], enabled=precision != "fp32"):
+            logits = model(x)
+        loss = criterion(logits.float(), y)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    serve(step, {"peer": "eager, autocast, scaled_dot_product_attention, fused AdamW"})
+
+
+def export(folder):
+    torch.manual_seed(0)
+    conv = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+    torch.jit.script(nn.Sequential(nn.Linear(64, 128), nn.GELU(), nn.LayerNorm(128), nn.Linear(128, 10))).save(f"{folder}/mlp.pt")
+    torch.jit.script(conv).save(f"{folder}/conv.pt")
+
+
 warnings.simplefilter("ignore")
-{"limits": limits, "dlrm": dlrm, "image": image}[sys.argv[1]](*sys.argv[2:])
+{"limits": limits, "dlrm": dlrm, "image": image, "text": text, "export": export}[sys.argv[1]](*sys.argv[2:])

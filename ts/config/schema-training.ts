@@ -231,11 +231,11 @@ export const training = z
     device: z
       .enum(['cpu', 'cuda', 'auto'])
       .default('cpu')
-      .describe('What a training runs on. auto: the first CUDA GPU where there is one and the model can use it, else the CPU.'),
+      .describe('What trainings and evaluations run on. auto: the first CUDA GPU where there is one, else the CPU.'),
     deterministic: z
       .boolean()
       .default(true)
-      .describe('The same weights in every run; false lets a GPU add up gradients in any order where that is faster.'),
+      .describe('The same weights in every run; false lets a GPU use kernels that add up in any order.'),
     shuffle: z
       .enum(['global', 'block', 'none'])
       .default('global')

@@ -96,6 +96,8 @@ export const modelPlan = {
   },
   model: { kind: 'dlrm', dense: 1, tables: [32, 512], embedding: 8, bottom: [16, 8], top: [16, 1] },
   criterion: { kind: 'bce', labelSmoothing: 0, delta: 1 },
+  device: 'cpu',
+  deterministic: true,
 } satisfies Partial<TrainPlan>;
 
 /** A plan that trains on all of the dataset's samples and writes `folder`/model.safetensors. */
@@ -108,8 +110,6 @@ export async function makeTrainPlan(folder: string, dataset: Dataset, changes: P
     trainsetFolder,
     trainset: await freezeTrainset(trainsetFolder, { first: 0, end: size }, size),
     precision: 'fp32',
-    device: 'cpu',
-    deterministic: true,
     denseOptimizer: optimizer,
     embeddingOptimizer: optimizer,
     seed: 1,

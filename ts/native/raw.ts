@@ -167,6 +167,8 @@ export type RawEvalPlan = {
   features: RawFeatures;
   model: RawModel;
   criterion: RawCriterion;
+  device: 'cpu' | 'cuda';
+  deterministic: boolean;
   batchSize: number;
   modelFile: string;
   windows: { first: number; end: number }[];

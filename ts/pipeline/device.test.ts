@@ -10,10 +10,10 @@ import { inWorkplace } from './fixture.test.helper.js';
 
 const none = cudaDevices().length === 0;
 
-test('auto is the CPU where there is no GPU, or the model cannot use one', () => {
-  if (none) assert.is(chooseDevice('auto', 'dlrm'), 'cpu');
-  assert.is(chooseDevice('cpu', 'dlrm'), 'cpu');
-  assert.is(chooseDevice('cuda', 'dlrm'), 'cuda');
+test('auto is the GPU where there is one', () => {
+  assert.is(chooseDevice('auto'), none ? 'cpu' : 'cuda');
+  assert.is(chooseDevice('cpu'), 'cpu');
+  assert.is(chooseDevice('cuda'), 'cuda');
   assert.is(deviceName('cpu'), 'cpu');
 });
 

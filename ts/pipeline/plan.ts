@@ -31,7 +31,7 @@ export function recipeOf(pipeline: LoadedPipeline, schema: Schema, trainsetFolde
     model,
     criterion,
     precision: training.precision,
-    device: chooseDevice(training.device, model.kind),
+    device: chooseDevice(training.device),
     deterministic: training.deterministic,
     ...optimizersOf(training),
     groups: training.groups.map((g) => ({ parameters: g.parameters, optimizer: optimizerOf(g.optimizer) })),

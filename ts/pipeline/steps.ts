@@ -169,6 +169,8 @@ export class Steps {
       features: this.recipe.features,
       model: this.recipe.model,
       criterion: this.recipe.criterion,
+      device: this.recipe.device,
+      deterministic: this.recipe.deterministic,
       batchSize: pipeline.config.evaluation.batchSize,
       modelFile: folders.modelFile(this.#id, triggerId),
       windows: windows.map(({ first, end }) => ({ first, end })),

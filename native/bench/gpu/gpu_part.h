@@ -9,6 +9,11 @@ namespace sluice::bench {
 
 std::unique_ptr<Part> make_gpu_dlrm(const Arguments& arguments);
 std::unique_ptr<Part> make_gpu_image(const Arguments& arguments);
+std::unique_ptr<Part> make_gpu_text(const Arguments& arguments);
+std::unique_ptr<Part> make_gpu_script(const Arguments& arguments);
+
+/// Of cuda and cpu.
+Device device_of(const std::string& name);
 
 /// Seconds of one of n steps, and all their losses; waits for the last one.
 template <typename Next>

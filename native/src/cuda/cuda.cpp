@@ -32,7 +32,8 @@ std::unique_ptr<Model> make_cuda_model(const ModelSpec& spec, const ModelOptions
   if (const auto* mlp = std::get_if<MlpSpec>(&spec)) return gpu::make_mlp(*mlp, options, [&](const ModelOptions& on_host) { return make_mlp(*mlp, on_host); });
   if (const auto* resnet = std::get_if<ResNetSpec>(&spec)) return make_resnet(*resnet, options);
   if (const auto* cnn = std::get_if<CnnSpec>(&spec)) return make_cnn(*cnn, options);
-  throw Error(code::kDevice, "this model trains on the CPU only; leave out device: cuda");
+  if (const auto* transformer = std::get_if<TransformerSpec>(&spec)) return make_transformer(*transformer, options);
+  return make_script_model(std::get<ScriptSpec>(spec), options);
 }
 
 }  // namespace sluice

@@ -21,10 +21,7 @@ std::vector<CudaDevice> cuda_devices();
 /// Throws E_DEVICE, with the reason, unless there is a device.
 void require_cuda();
 
-/// The model on the first device. E_DEVICE where there is none, or the architecture trains on the CPU only; E_SHAPE, E_MEMORY.
+/// The model on the first device. E_DEVICE where there is none, or it cannot run the model; what the model's maker throws.
 std::unique_ptr<Model> make_cuda_model(const ModelSpec& spec, const ModelOptions& options);
-
-/// Whether the architecture can train on a GPU.
-bool trains_on_cuda(const ModelSpec& spec);
 
 }  // namespace sluice

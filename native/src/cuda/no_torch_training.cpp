@@ -4,7 +4,7 @@
 
 namespace sluice {
 
-std::unique_ptr<TorchTraining> make_torch_training(const ModelOptions&, uint32_t, const BatchWidths&) {
+std::unique_ptr<TorchTraining> make_torch_training(const ModelOptions&, uint32_t, const BatchWidths&, PassCode) {
   require_cuda();
   return nullptr;
 }

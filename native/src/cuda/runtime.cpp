@@ -10,6 +10,7 @@
 #include <c10/core/InferenceMode.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAStream.h>
+#include <c10/util/env.h>
 #include <cuda_runtime_api.h>
 
 #include <array>
@@ -123,6 +124,8 @@ struct Stream::Use::Guard {
 };
 
 Stream::Stream() {
+  // What LibTorch wants to see before it takes cuBLAS for deterministic; read once, when the first product is made.
+  c10::utils::set_env("CUBLAS_WORKSPACE_CONFIG", ":4096:8", false);
   at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);  // the allocator's too, on which all else stands
   state_ = std::make_unique<State>();
 }
@@ -237,10 +240,11 @@ Graph::Graph() : state_(std::make_unique<State>()) {}
 Graph::~Graph() = default;
 bool Graph::captured() const { return state_->graph.has_value(); }
 
-void Graph::capture(const std::function<void()>& work) {
+void Graph::capture(const std::function<void()>& work, const Graph* beside) {
+  const c10::MempoolId_t memory = beside != nullptr ? beside->state_->graph->pool() : c10::MempoolId_t{0, 0};
   state_->graph.emplace();
   try {
-    state_->graph->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    state_->graph->capture_begin(memory, cudaStreamCaptureModeThreadLocal);
     work();
     state_->graph->capture_end();
   } catch (...) {

@@ -123,8 +123,9 @@ class Graph {
   Graph();
   ~Graph();
   bool captured() const;
-  /// Records what `work` starts on the current stream, without running it.
-  void capture(const std::function<void()>& work);
+  /// Records what `work` starts on the current stream, without running it. Working memory is that of the captured graph `beside`
+  /// where there is one: they run one after the other, and nothing that one leaves in it may be read by another.
+  void capture(const std::function<void()>& work, const Graph* beside);
   void replay();
 
  private:

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <optional>
 
+#include "base/error.h"
 #include "cuda/captured.h"
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
@@ -20,9 +22,50 @@ namespace {
 
 using namespace gpu;
 
+/// While it lives, where wanted, LibTorch takes only kernels that give the same numbers in every run; operators that have none fail.
+class Deterministic {
+ public:
+  explicit Deterministic(bool wanted)
+      : on_(at::globalContext().deterministicAlgorithms()), warns_(at::globalContext().deterministicAlgorithmsWarnOnly()), fills_(at::globalContext().deterministicFillUninitializedMemory()) {
+    if (!wanted) return;
+    at::globalContext().setDeterministicAlgorithms(true, false);
+    at::globalContext().setDeterministicFillUninitializedMemory(false);
+  }
+  ~Deterministic() {
+    at::globalContext().setDeterministicAlgorithms(on_, warns_);
+    at::globalContext().setDeterministicFillUninitializedMemory(fills_);
+  }
+  Deterministic(const Deterministic&) = delete;
+  Deterministic& operator=(const Deterministic&) = delete;
+
+ private:
+  bool on_, warns_, fills_;
+};
+
+/// The work, with what LibTorch says of operators that a GPU cannot run as asked put into words that help.
+template <typename Work>
+void explained(const Work& work) {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    const size_t end = text.find(" does not have a deterministic implementation");
+    if (end != std::string::npos) {
+      const size_t before = text.find_last_of(" \n", end - 1);
+      const std::string name = text.substr(before == std::string::npos ? 0 : before + 1, end - (before == std::string::npos ? 0 : before + 1));
+      throw Error(code::kDevice, "the model uses " + name + ", which gives other numbers in every run on a GPU; allow it with deterministic: false, or leave out device: cuda");
+    }
+    if (text.find("device-side assert") != std::string::npos) {
+      throw Error(code::kDevice, "a kernel of the model's stopped the GPU, most likely at an index beyond its table; without device: cuda the error names it");
+    }
+    throw;
+  }
+}
+
 class OnDevice final : public TorchTraining {
  public:
-  OnDevice(const ModelOptions& options, uint32_t outputs, const BatchWidths& widths) : options_(options), outputs_(outputs), widths_(widths), device_(device_type()) {
+  OnDevice(const ModelOptions& options, uint32_t outputs, const BatchWidths& widths, PassCode code)
+      : options_(options), outputs_(outputs), widths_(widths), code_(code), device_(device_type()) {
     at::globalContext().setBenchmarkCuDNN(!options.deterministic);
     at::globalContext().setDeterministicCuDNN(options.deterministic);
     at::globalContext().setAllowTF32CuDNN(false);  // fp32 means fp32
@@ -40,7 +83,7 @@ class OnDevice final : public TorchTraining {
     const Stream::Use use(stream_);
     const at::NoGradGuard no_gradients;
     const at::Tensor host = tensor.detach();
-    const bool image = tensor.dim() == 4;  // a convolution: channels last, as its input
+    const bool image = tensor.dim() == 4 && code_ == PassCode::kOurs;  // a convolution: channels last, as its input
     if (optimizer == nullptr) {
       tensor.set_data(host.to(device_));
     } else {
@@ -49,6 +92,8 @@ class OnDevice final : public TorchTraining {
       size_ += blocks_of(size, kBlock) * kBlock;
       optimizers_used_.push_back(*optimizer);
       block_numbers_.resize(size_ / kBlock, static_cast<uint32_t>(optimizers_used_.size() - 1));
+      reached_.push_back(false);
+      if (code_ == PassCode::kUsers) tensor.register_hook([&reached = reached_.back()](const at::Tensor&) { reached = true; });
       trained_.push_back({name, at, tensor, strides_of(tensor, image)});
       tensor.set_data(host.to(device_));  // until prepare() gives it its place in the array of all
     }
@@ -62,12 +107,12 @@ class OnDevice final : public TorchTraining {
     at::manual_seed(seed);
     launch(SetStep{state_.data(), lr_factor, 1.0F}, 1);
     const auto work = [this, on_device, pass] {
-      clear(gradients_.data(), gradients_.size() * sizeof(float));
+      clear_gradients();
       backward(on_device, 1.0F, pass);
       finish_update();
     };
-    if (options_.cuda_graphs && !kept_) {
-      steps_.run({batch.rows, batch.weights != nullptr}, work);
+    if (options_.cuda_graphs && code_ == PassCode::kOurs && !kept_) {
+      steps_.run({batch.rows, batch.weights != nullptr, pass.form}, work);
     } else {
       work();
     }
@@ -79,7 +124,7 @@ class OnDevice final : public TorchTraining {
     prepare();
     const Batch on_device = bring(batch, true);
     at::manual_seed(seed);
-    if (!kept_) clear(gradients_.data(), gradients_.size() * sizeof(float));
+    if (!kept_) clear_gradients();
     kept_ = true;
     backward(on_device, share, pass);
     return late_.exchange(loss_.data());
@@ -120,7 +165,8 @@ class OnDevice final : public TorchTraining {
   void evaluate(const Batch& batch, const std::function<void(const Batch&)>& work) override {
     const Stream::Use use(stream_);
     prepare();
-    work(bring(batch, false));
+    const Deterministic deterministic(options_.deterministic);
+    explained([&] { work(bring(batch, false)); });
   }
 
   void move_parameters(Direction direction) override {
@@ -196,6 +242,10 @@ class OnDevice final : public TorchTraining {
     if (prepared_) return;
     prepared_ = true;
     if (size_ == 0) return;
+    if (code_ == PassCode::kUsers) {
+      own_numbers_ = block_numbers_;
+      optimizers_used_.push_back(Optimizer{OptimizerKind::kSgd, 0.0F});  // of parameters that a step does not reach: leaves them and their state
+    }
     const at::NoGradGuard no_gradients;
     require_memory(size_ * sizeof(float) * 4, "the model's parameters, gradients and optimizer state");
     const auto any = [&](auto wanted) { return std::any_of(optimizers_used_.begin(), optimizers_used_.end(), wanted); };
@@ -209,13 +259,32 @@ class OnDevice final : public TorchTraining {
     terms_ = Array<AdamTerms>(optimizers_used_.size(), "optimizers");
     numbers_ = Array<uint32_t>(block_numbers_.size(), "optimizers");
     copy_rows(optimizers_.data(), 0, optimizers_used_.data(), 0, optimizers_used_.size() * sizeof(Optimizer), 1, Copy::kToDevice);
-    copy_rows(numbers_.data(), 0, block_numbers_.data(), 0, block_numbers_.size() * sizeof(uint32_t), 1, Copy::kToDevice);
+    bring_numbers();
     for (Trained& t : trained_) {
       const at::Tensor weight = place(t, weights_.data());
       weight.copy_(t.tensor);
       t.tensor.set_data(weight);
       t.tensor.mutable_grad() = place(t, gradients_.data());
     }
+  }
+
+  void bring_numbers() { copy_rows(numbers_.data(), 0, block_numbers_.data(), 0, block_numbers_.size() * sizeof(uint32_t), 1, Copy::kToDevice); }
+
+  void clear_gradients() {
+    clear(gradients_.data(), gradients_.size() * sizeof(float));
+    std::fill(reached_.begin(), reached_.end(), false);
+  }
+
+  /// Gives parameters without gradient the optimizer that leaves them.
+  void choose_reached() {
+    std::vector<uint32_t> numbers = own_numbers_;
+    for (size_t i = 0; i < trained_.size(); ++i) {
+      const size_t end = i + 1 < trained_.size() ? trained_[i + 1].at : size_;
+      if (!reached_[i]) std::fill(numbers.begin() + static_cast<std::ptrdiff_t>(trained_[i].at / kBlock), numbers.begin() + static_cast<std::ptrdiff_t>(end / kBlock), static_cast<uint32_t>(optimizers_used_.size() - 1));
+    }
+    if (numbers == block_numbers_) return;
+    block_numbers_ = std::move(numbers);
+    bring_numbers();
   }
 
   /// The batch in device memory whose place is always the same.
@@ -254,8 +323,10 @@ class OnDevice final : public TorchTraining {
   }
 
   void backward(const Batch& batch, float share, const Pass& pass) {
+    const Deterministic deterministic(options_.deterministic);
     const c10::AutoGradMode gradients(true);
-    const at::Tensor logits = pass(batch);
+    at::Tensor logits;
+    explained([&] { logits = pass.logits(batch); });
     const at::TensorOptions options = at::TensorOptions(at::kFloat).device(device_);
     const auto rows = static_cast<uint32_t>(batch.rows);
     rows_ = batch.rows;
@@ -267,7 +338,7 @@ class OnDevice final : public TorchTraining {
                                     share};
     launch(loss, loss.items());
     launch(SumDoubles{loss_sums_.data(), loss.items(), loss_.data(), 1.0 / rows}, 1);
-    if (logits.requires_grad()) logits.backward(at::from_blob(logits_grad_.data(), logits.sizes(), options).to(logits.scalar_type()));
+    if (logits.requires_grad()) explained([&] { logits.backward(at::from_blob(logits_grad_.data(), logits.sizes(), options).to(logits.scalar_type())); });
   }
 
   DenseParameters<float> parameters() {
@@ -275,6 +346,7 @@ class OnDevice final : public TorchTraining {
   }
 
   void finish_update() {
+    if (code_ == PassCode::kUsers) choose_reached();
     launch(PrepareAdam{state_.data(), optimizers_.data(), terms_.data()}, optimizers_used_.size());
     if (scaled()) launch(DenseSquares<float>{parameters(), nullptr, true}, blocks());
     launch(DenseUpdate<float>{parameters()}, blocks());
@@ -284,12 +356,15 @@ class OnDevice final : public TorchTraining {
   ModelOptions options_;
   uint32_t outputs_;
   BatchWidths widths_;
+  PassCode code_;
   Stream stream_;
   at::Device device_;
   std::vector<Mirrored> all_;
   std::vector<Trained> trained_;
   std::vector<Optimizer> optimizers_used_;
-  std::vector<uint32_t> block_numbers_;
+  std::vector<uint32_t> block_numbers_;  // of the optimizer of each block, as on the device
+  std::vector<uint32_t> own_numbers_;    // of each block's own, where code_ is a user's
+  std::deque<bool> reached_;             // of each trained parameter: by the kept gradients
   size_t size_ = 0;
   bool prepared_ = false;
   bool kept_ = false;
@@ -310,8 +385,8 @@ class OnDevice final : public TorchTraining {
 
 }  // namespace
 
-std::unique_ptr<TorchTraining> make_torch_training(const ModelOptions& options, uint32_t outputs, const BatchWidths& widths) {
-  return std::make_unique<OnDevice>(options, outputs, widths);
+std::unique_ptr<TorchTraining> make_torch_training(const ModelOptions& options, uint32_t outputs, const BatchWidths& widths, PassCode code) {
+  return std::make_unique<OnDevice>(options, outputs, widths, code);
 }
 
 }  // namespace sluice

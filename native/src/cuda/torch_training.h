@@ -14,10 +14,17 @@
 
 namespace sluice {
 
+/// Whose the code of a forward pass is. A user's may wait for the device, so that its steps are not captured; may look at its parameters
+/// in any way, so that their numbers stay in order; and may leave some out, which are then not updated, as on the CPU.
+enum class PassCode : uint8_t { kOurs, kUsers };
+
 class TorchTraining {
  public:
-  /// Logits [rows, outputs] of a batch that lies on the device.
-  using Pass = std::function<at::Tensor(const Batch& batch)>;
+  /// A forward pass. Those of one form over as many rows start the same kernels.
+  struct Pass {
+    uint32_t form = 0;
+    std::function<at::Tensor(const Batch& batch)> logits;  // [rows, outputs] of a batch that lies on the device
+  };
 
   virtual ~TorchTraining() = default;
   virtual at::Device device() const = 0;
@@ -46,7 +53,8 @@ class TorchTraining {
   virtual void set_updates(uint64_t updates) = 0;
 };
 
-/// Widths of a batch's rows are those of the model's features. E_DEVICE where there is no device.
-std::unique_ptr<TorchTraining> make_torch_training(const ModelOptions& options, uint32_t outputs, const BatchWidths& widths);
+/// Widths of a batch's rows are those of the model's features. E_DEVICE where there is no device. Passes later end in E_DEVICE where they
+/// use an operator without deterministic kernels though options.deterministic is set.
+std::unique_ptr<TorchTraining> make_torch_training(const ModelOptions& options, uint32_t outputs, const BatchWidths& widths, PassCode code);
 
 }  // namespace sluice

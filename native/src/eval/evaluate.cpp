@@ -146,6 +146,8 @@ std::vector<Metrics> evaluate(const std::shared_ptr<Snapshot>& data, const EvalP
   }
   ModelOptions options;
   options.criterion = plan.criterion;
+  options.device = plan.device;
+  options.deterministic = plan.deterministic;
   options.train = false;
   options.initial = false;
   const std::unique_ptr<Model> model = make_model(plan.model, options);

@@ -35,6 +35,8 @@ struct EvalPlan {
   Features features;
   ModelSpec model;
   Criterion criterion;
+  Device device = Device::kCpu;
+  bool deterministic = true;  // as ModelOptions
   uint32_t batch_size = 8192;
   std::string model_file;
   std::vector<Window> windows;

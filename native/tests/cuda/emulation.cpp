@@ -120,7 +120,7 @@ struct Graph::State {
 Graph::Graph() : state_(std::make_unique<State>()) {}
 Graph::~Graph() = default;
 bool Graph::captured() const { return static_cast<bool>(state_->work); }
-void Graph::capture(const std::function<void()>& work) { state_->work = work; }
+void Graph::capture(const std::function<void()>& work, const Graph*) { state_->work = work; }
 void Graph::replay() { state_->work(); }
 
 void linear(const View& y, const View& x, const View& w, void* bias, bool relu) {

@@ -51,15 +51,39 @@ inline std::unique_ptr<Model> on_gpu(const DlrmSpec& spec, const ModelOptions& o
   return gpu::make_dlrm(spec, options, [&](const ModelOptions& host) { return make_dlrm(spec, host); });
 }
 
-/// The losses of steps on the batches in turn, in time however late the model tells them.
-inline std::vector<double> losses_of(Model& model, const std::vector<RandomBatch>& batches, size_t steps) {
+/// The losses of steps on batch(0), batch(1), …, in time however late the model tells them.
+template <typename Next>
+std::vector<double> losses_of_steps(Model& model, size_t steps, const Next& batch) {
   std::vector<double> losses;
   for (size_t s = 0; s < steps; ++s) {
-    const double loss = model.step(batches[s % batches.size()].view(), 1.0F / static_cast<float>(1 + s));
+    const double loss = model.step(batch(s), 1.0F / static_cast<float>(1 + s));
     if (s >= model.loss_delay()) losses.push_back(loss);
   }
   for (const double loss : model.late_losses()) losses.push_back(loss);
   return losses;
+}
+
+/// On the batches in turn.
+inline std::vector<double> losses_of(Model& model, const std::vector<RandomBatch>& batches, size_t steps) {
+  return losses_of_steps(model, steps, [&](size_t s) { return batches[s % batches.size()].view(); });
+}
+
+inline void expect_near(const std::vector<double>& ours, const std::vector<double>& theirs, double tolerance) {
+  ASSERT_EQ(ours.size(), theirs.size());
+  for (size_t s = 0; s < ours.size(); ++s) EXPECT_NEAR(ours[s], theirs[s], tolerance * theirs[s]) << "step " << s;
+}
+
+/// All that score() tells of the batch.
+inline void expect_equal_scores(Model& ours, Model& theirs, const Batch& batch, double tolerance) {
+  std::vector<float> results[2][4];
+  for (size_t m = 0; m < 2; ++m) {
+    Model& model = m == 0 ? ours : theirs;
+    for (auto& result : results[m]) result.resize(batch.rows * std::max(model.outputs(), model.embedding_width()));
+    model.score(batch, {results[m][0].data(), results[m][1].data(), results[m][2].data(), results[m][3].data()});
+  }
+  for (size_t i = 0; i < 4; ++i) {
+    for (size_t j = 0; j < results[0][i].size(); ++j) ASSERT_NEAR(results[0][i][j], results[1][i][j], tolerance) << i << " " << j;
+  }
 }
 
 inline void expect_equal_parameters(Model& a, Model& b, double tolerance) {
@@ -74,6 +98,27 @@ inline void expect_equal_parameters(Model& a, Model& b, double tolerance) {
       ASSERT_NEAR(x, y, tolerance * (1.0 + std::abs(y))) << left[i].name << "[" << j << "]";
     }
   }
+}
+
+/// What an evaluation computes: a model that is not trained, with the parameters of another.
+inline std::vector<float> evaluated(Model& model, Model& parameters_of, const Batch& batch) {
+  const auto to = model.parameters();
+  const auto from = parameters_of.parameters();
+  for (size_t i = 0; i < to.size(); ++i) std::copy_n(from[i].data, from[i].size(), to[i].data);
+  model.parameters_changed();
+  std::vector<float> logits(batch.rows * model.outputs());
+  model.forward(batch, logits.data());
+  return logits;
+}
+
+inline void expect_near(const std::vector<float>& ours, const std::vector<float>& theirs, float tolerance) {
+  ASSERT_EQ(ours.size(), theirs.size());
+  for (size_t i = 0; i < ours.size(); ++i) EXPECT_NEAR(ours[i], theirs[i], tolerance) << i;
+}
+
+inline ModelOptions to_evaluate(ModelOptions options) {
+  options.train = options.initial = false;
+  return options;
 }
 
 inline Optimizer optimizer(OptimizerKind kind, float lr) {

@@ -107,6 +107,17 @@ INSTANTIATE_TEST_SUITE_P(Cases, NetBesideCpu, ::testing::Range<size_t>(0, 6), []
 
 class Net : public OnDevice {};
 
+TEST_F(Net, EvaluatesAsTheCpuDoes) {
+  const DlrmSpec spec = cases()[2].spec;
+  const RandomBatch batch = random_batch(spec, 20, 3, 1);
+  ModelOptions options;
+  options.criterion = Criterion::kCrossEntropy;
+  const auto trained = make_dlrm(spec, options);
+  const auto gpu = on_gpu(spec, to_evaluate(options));
+  const auto cpu = make_dlrm(spec, to_evaluate(options));
+  expect_near(evaluated(*gpu, *trained, batch.view()), evaluated(*cpu, *trained, batch.view()), 1e-4F);
+}
+
 TEST_F(Net, TheStepsGraphIsTheStep) {
   const Case c = cases()[0];
   const auto batches = batches_of(c);

@@ -47,18 +47,7 @@ std::unique_ptr<Model> cnn(const ModelOptions& options) { return make_cnn({kImag
 std::unique_ptr<Model> resnet(const ModelOptions& options) { return make_resnet({18, true, kImage, kClasses}, options); }
 
 std::vector<double> steps(Model& model, const Pictures& batch, size_t n, bool weighted = false) {
-  std::vector<double> losses;
-  for (size_t s = 0; s < n; ++s) {
-    const double loss = model.step(batch.view(weighted), 1.0F / static_cast<float>(s + 1));
-    if (s >= model.loss_delay()) losses.push_back(loss);
-  }
-  for (const double loss : model.late_losses()) losses.push_back(loss);
-  return losses;
-}
-
-void expect_near(const std::vector<double>& ours, const std::vector<double>& theirs, double tolerance) {
-  ASSERT_EQ(ours.size(), theirs.size());
-  for (size_t s = 0; s < ours.size(); ++s) EXPECT_NEAR(ours[s], theirs[s], tolerance * theirs[s]) << "step " << s;
+  return losses_of_steps(model, n, [&](size_t) { return batch.view(weighted); });
 }
 
 class TorchOnGpu : public OnDevice {};
@@ -95,15 +84,15 @@ TEST_F(TorchOnGpu, AccumulatedGradientsTheirNormAndTheScoresAreThoseOfTheCpu) {
     cpu->update(1.0F, 0.5F);
   }
   expect_equal_parameters(*gpu, *cpu, 1e-4);
-  std::vector<float> results[2][4];
-  for (size_t m = 0; m < 2; ++m) {
-    Model& model = m == 0 ? *gpu : *cpu;
-    for (auto& result : results[m]) result.resize(7 * std::max(kClasses, model.embedding_width()));
-    model.score(batches[1].view(false), {results[m][0].data(), results[m][1].data(), results[m][2].data(), results[m][3].data()});
-  }
-  for (size_t i = 0; i < 4; ++i) {
-    for (size_t j = 0; j < results[0][i].size(); ++j) ASSERT_NEAR(results[0][i][j], results[1][i][j], 1e-4) << i << " " << j;
-  }
+  expect_equal_scores(*gpu, *cpu, batches[1].view(false), 1e-4);
+}
+
+TEST_F(TorchOnGpu, EvaluatesAsTheCpuDoes) {
+  const Pictures batch = pictures(5, 1);
+  const auto trained = cnn(options_of(Device::kCpu));
+  const auto gpu = cnn(to_evaluate(options_of(Device::kCuda)));
+  const auto cpu = cnn(to_evaluate(options_of(Device::kCpu)));
+  expect_near(evaluated(*gpu, *trained, batch.view(false)), evaluated(*cpu, *trained, batch.view(false)), 1e-5F);
 }
 
 TEST_F(TorchOnGpu, GoesOnFromItsStateAndItsGraphIsTheStep) {

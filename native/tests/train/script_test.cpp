@@ -6,16 +6,21 @@
 #include <caffe2/serialize/in_memory_adapter.h>
 #include <caffe2/serialize/inline_container.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/passes/inliner.h>
 
 #include <chrono>
 #include <filesystem>
 #include <functional>
 #include <random>
+#include <set>
 
 #include "base/error.h"
 #include "fixtures.h"
 #include "processes.h"
 #include "train/script/check.h"
+#include "train/script/to_device.h"
 
 namespace sluice {
 namespace {
@@ -126,6 +131,45 @@ TEST_F(Script, WritesArchivesThatLoadAgain) {
     expect_outputs(run_forward(again, inputs, 60), numbers);
     expect_outputs(run_forward(module, inputs, 60), numbers);
   }
+}
+
+/// Of the constants of the code, tensors and devices, with all that it calls.
+std::multiset<std::string> devices_of(const torch::jit::Module& module) {
+  const auto graph = module.get_method("forward").graph()->copy();
+  torch::jit::Inline(*graph);
+  std::multiset<std::string> devices;
+  const std::function<void(torch::jit::Block*)> gather = [&](torch::jit::Block* block) {
+    for (torch::jit::Node* node : block->nodes()) {
+      for (torch::jit::Block* child : node->blocks()) gather(child);
+      const auto value = node->kind() == c10::prim::Constant ? torch::jit::toIValue(node->output()) : std::nullopt;
+      if (value && value->isDevice()) devices.insert(value->toDevice().str());
+      if (value && value->isTensor()) devices.insert(value->toTensor().device().str());
+    }
+  };
+  gather(graph->block());
+  return devices;
+}
+
+/// To a device whose tensors have no numbers, as a GPU would do.
+TEST_F(Script, GoesToAnotherDeviceButForItsParameters) {
+  const std::string folder = std::string(SLUICE_FIXTURES) + "/script_devices/";
+  const auto net = load_script_module(folder + "net.pt");
+  EXPECT_EQ(devices_of(net), (std::multiset<std::string>{"cpu"}));
+  move_to_device(net, at::kMeta, "net.pt");
+  EXPECT_EQ(devices_of(net), (std::multiset<std::string>{"meta", "meta", "meta"})) << "those that arange() and tensor() name now are among them";
+  EXPECT_TRUE(net.attr("scale").toTensor().is_meta());
+  EXPECT_TRUE(net.attr("order").toTensor().is_meta());
+  EXPECT_TRUE(net.attr("shifts").toTensorVector()[1].is_meta());
+  EXPECT_TRUE(net.attr("named").toGenericDict().at("last").toTensor().is_meta());
+  EXPECT_EQ(net.attr("home").toDevice(), c10::Device(at::kMeta));
+  EXPECT_TRUE(net.attr("frozen").toTensor().is_cpu()) << "the trainer moves it";
+  const auto traced = load_script_module(folder + "traced.pt");
+  EXPECT_EQ(devices_of(traced), (std::multiset<std::string>{"cpu", "cpu"})) << "of arange() and the steps";
+  move_to_device(traced, at::kMeta, "traced.pt");
+  EXPECT_EQ(devices_of(traced), (std::multiset<std::string>{"meta", "meta"}));
+  EXPECT_TRUE(tells_of_devices("RuntimeError: Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"));
+  EXPECT_TRUE(tells_of_devices("RuntimeError: Expected all tensors to be on the same device, but got mat2 is on cpu, different from other tensors on cuda:0"));
+  EXPECT_FALSE(tells_of_devices("RuntimeError: mat1 and mat2 shapes cannot be multiplied"));
 }
 
 TEST_F(Script, RefusesHostileArchives) {

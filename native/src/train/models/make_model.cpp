@@ -12,10 +12,6 @@ std::unique_ptr<Model> make(const TransformerSpec& spec, const ModelOptions& opt
 std::unique_ptr<Model> make(const ScriptSpec& spec, const ModelOptions& options) { return make_script_model(spec, options); }
 }  // namespace
 
-bool trains_on_cuda(const ModelSpec& spec) {
-  return std::holds_alternative<DlrmSpec>(spec) || std::holds_alternative<MlpSpec>(spec) || std::holds_alternative<ResNetSpec>(spec) || std::holds_alternative<CnnSpec>(spec);
-}
-
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const ModelOptions& options) {
   if (options.device == Device::kCuda) return make_cuda_model(spec, options);
   return std::visit([&](const auto& given) { return make(given, options); }, spec);

@@ -46,13 +46,19 @@ at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().to(at::kCP
 
 }  // namespace
 
-TorchModel::TorchModel(std::string name, const ModelOptions& options, uint32_t outputs, const BatchWidths& widths)
-    : name_(std::move(name)), options_(options), gpu_(options.device == Device::kCuda ? make_torch_training(options, outputs, widths) : nullptr),
+TorchModel::TorchModel(std::string name, const ModelOptions& options, uint32_t outputs, const BatchWidths& widths, PassCode code)
+    : name_(std::move(name)), options_(options), gpu_(options.device == Device::kCuda ? make_torch_training(options, outputs, widths, code) : nullptr),
       device_(gpu_ ? gpu_->device() : at::Device(at::kCPU)), outputs_(outputs), loss_scale_(options.train && options.precision == Precision::kFp16) {}
 
 at::Tensor TorchModel::take(const std::string& name, at::Tensor tensor, bool trained) {
+  for (const auto& [earlier, data] : taken_) {
+    if (!earlier.is_same(tensor)) continue;
+    parameters_.push_back({name, tensor.sizes().vec(), data});
+    return tensor;
+  }
   if (!tensor.is_contiguous()) tensor.set_data(tensor.contiguous());
   parameters_.push_back({name, tensor.sizes().vec(), tensor.mutable_data_ptr<float>()});
+  taken_.emplace_back(tensor, parameters_.back().data);
   const bool learns = trained && options_.train;
   if (tensor.is_leaf()) tensor.set_requires_grad(learns);
   const Optimizer& optimizer = optimizer_of(options_, name, options_.dense_optimizer);
@@ -69,14 +75,15 @@ at::Tensor TorchModel::images(const Batch& batch, const ImageShape& shape) const
 /// Of dropout: it depends on the place in the training.
 uint64_t TorchModel::next_seed() { return splitmix64(splitmix64(options_.seed ^ splitmix64(updates_)) + passes_++); }
 
-TorchTraining::Pass TorchModel::pass() {
-  return [this](const Batch& batch) { return run_cast(batch, true).logits; };
+TorchTraining::Pass TorchModel::pass(const Batch& batch) {
+  return {inspect(batch), [this](const Batch& there) { return run_cast(there, true).logits; }};
 }
 
 double TorchModel::step(const Batch& batch, float lr_factor, const Scores& record) {
   if (!gpu_) return Model::step(batch, lr_factor, record);
   if (record.embeddings != nullptr) score(batch, {nullptr, nullptr, nullptr, record.embeddings});
-  const double loss = gpu_->step(batch, lr_factor, next_seed(), pass());
+  const TorchTraining::Pass passed = pass(batch);
+  const double loss = gpu_->step(batch, lr_factor, next_seed(), passed);
   tell_last(batch, record);
   ++updates_;
   passes_ = 0;
@@ -94,10 +101,12 @@ std::vector<double> TorchModel::late_losses() { return gpu_ ? gpu_->late_losses(
 double TorchModel::accumulate(const Batch& batch, float share, const Scores& record) {
   if (gpu_) {
     if (record.embeddings != nullptr) score(batch, {nullptr, nullptr, nullptr, record.embeddings});
-    const double loss = gpu_->accumulate(batch, share, next_seed(), pass());
+    const TorchTraining::Pass passed = pass(batch);
+    const double loss = gpu_->accumulate(batch, share, next_seed(), passed);
     tell_last(batch, record);
     return loss;
   }
+  inspect(batch);
   const c10::AutoGradMode gradients(true);
   at::manual_seed(next_seed());
   norm_.reset();
@@ -206,6 +215,7 @@ TorchModel::Output TorchModel::run_cast(const Batch& batch, bool training) {
 }
 
 TorchModel::Output TorchModel::evaluated(const Batch& batch) {
+  inspect(batch);
   const at::NoGradGuard no_gradients;
   Output output;
   const auto work = [&](const Batch& there) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -45,18 +46,26 @@ class TorchModel : public Model {
   };
 
   /// `name` begins the messages about the model; widths: of what it takes of a batch, which a GPU needs to know.
-  TorchModel(std::string name, const ModelOptions& options, uint32_t outputs, const BatchWidths& widths = {});
+  TorchModel(std::string name, const ModelOptions& options, uint32_t outputs, const BatchWidths& widths, PassCode code = PassCode::kOurs);
 
-  /// Logits [rows, outputs] ([rows] for one output) of the batch. training: the pass that gradients are taken of.
+  /// Looks at a batch on the host before a pass over it: throws for what the model cannot take. Passes over as many rows for which it
+  /// returns the same number start the same kernels.
+  virtual uint32_t inspect(const Batch&) { return 0; }
+  /// Logits [rows, outputs] ([rows] for one output) of the batch, on the device, that was inspected last. training: the pass that
+  /// gradients are taken of.
   virtual Output run(const Batch& batch, bool training) = 0;
 
-  /// Makes the float32 tensor a parameter of the model file, in order of calls, and returns the tensor to compute with.
+  /// Makes the float32 tensor a parameter of the model file, in order of calls, and returns the tensor to compute with. A tensor that
+  /// was taken already is in the file under both names, and trained once.
   /// trained: has a gradient and an optimizer; otherwise a buffer, such as the statistics of a batch norm.
   at::Tensor take(const std::string& name, at::Tensor tensor, bool trained = true);
   void add_flops(double per_row) { flops_ += per_row; }
   void set_embedding_width(uint32_t width) { embedding_width_ = width; }
   const ModelOptions& options() const { return options_; }
   const std::string& name() const { return name_; }
+  /// Where batches and parameters lie when run() is called.
+  at::Device device() const { return device_; }
+  bool on_gpu() const { return gpu_ != nullptr; }
 
   /// The images of the batch as [rows, channels, height, width], channels last in memory: a view.
   at::Tensor images(const Batch& batch, const ImageShape& shape) const;
@@ -70,7 +79,7 @@ class TorchModel : public Model {
 
   uint64_t next_seed();
   std::vector<NamedTensor> host_state();
-  TorchTraining::Pass pass();
+  TorchTraining::Pass pass(const Batch& batch);
   void tell_last(const Batch& batch, const Scores& record);
   Output run_cast(const Batch& batch, bool training);
   Output evaluated(const Batch& batch);
@@ -88,6 +97,7 @@ class TorchModel : public Model {
   uint32_t embedding_width_ = 0;
   double flops_ = 0.0;
   std::vector<NamedTensor> parameters_;
+  std::vector<std::pair<at::Tensor, float*>> taken_;  // with their numbers on the host
   std::vector<Trained> trained_;
   LossScale loss_scale_;
   std::optional<double> norm_;  // scaled_norm() of the kept gradients, once asked for

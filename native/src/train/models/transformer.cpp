@@ -14,6 +14,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ namespace {
 constexpr double kDeviation = 0.02;  // of initial weights
 constexpr double kEps = 1e-12;       // of layer norms
 constexpr int32_t kPadding = 0;      // the id
+constexpr uint32_t kLengthStep = 32; // of batches on a GPU: few lengths, so that few steps are captured, which the attention's kernels like
 
 struct Linear {
   at::Tensor weight, bias;
@@ -63,7 +65,7 @@ const Names& names_of(TransformerSpec::Kind kind) {
 class Transformer final : public TorchModel {
  public:
   Transformer(const TransformerSpec& spec, const ModelOptions& options)
-      : TorchModel(spec.kind == TransformerSpec::kBert ? "bert" : "distilbert", options, spec.outputs), spec_(spec), initial_(options) {
+      : TorchModel(spec.kind == TransformerSpec::kBert ? "bert" : "distilbert", options, spec.outputs, {0, 0, 0, spec.length}), spec_(spec), initial_(options) {
     const Names& n = names_of(spec.kind);
     const std::string embeddings = n.base + "embeddings.";
     words_ = table(embeddings + "word_embeddings", spec.vocabulary, true);
@@ -111,8 +113,9 @@ class Transformer final : public TorchModel {
     return result;
   }
 
-  /// Ids [rows, length], of which only as many columns are kept as the longest row fills. Throws for an id beyond the vocabulary.
-  at::Tensor ids_of(const Batch& batch) const {
+  /// Throws for an id beyond the vocabulary, before a GPU sees it. Finds how many columns of the ids a pass takes: as many as the longest
+  /// row fills.
+  uint32_t inspect(const Batch& batch) override {
     const size_t length = spec_.length;
     size_t used = 1;
     for (size_t r = 0; r < batch.rows; ++r) {
@@ -125,8 +128,16 @@ class Transformer final : public TorchModel {
                                       std::to_string(row[i]) + " is none of the model's vocabulary of " + std::to_string(spec_.vocabulary));
       }
     }
-    const at::Tensor ids = at::from_blob(const_cast<int32_t*>(batch.ids), {static_cast<int64_t>(batch.rows), static_cast<int64_t>(length)}, at::kInt);
-    return ids.slice(1, 0, static_cast<int64_t>(used)).to(at::kLong);
+    if (on_gpu()) used = std::min<size_t>((used + kLengthStep - 1) / kLengthStep * kLengthStep, length);
+    used_ = static_cast<uint32_t>(used);
+    return used_;
+  }
+
+  /// Ids [rows, used columns].
+  at::Tensor ids_of(const Batch& batch) const {
+    const std::array<int64_t, 2> shape{static_cast<int64_t>(batch.rows), spec_.length};
+    const at::Tensor ids = at::from_blob(const_cast<int32_t*>(batch.ids), shape, at::TensorOptions(at::kInt).device(device()));
+    return ids.slice(1, 0, used_).to(at::kLong);
   }
 
   /// Added to the attention's scores, [rows, 1, 1, length]: minus infinity at the padding. The first position is always
@@ -140,10 +151,12 @@ class Transformer final : public TorchModel {
 
   at::Tensor heads(const at::Tensor& x) const { return x.view({x.size(0), x.size(1), spec_.heads, -1}).transpose(1, 2); }
 
-  at::Tensor apply(const Layer& layer, const at::Tensor& x, const at::Tensor& ids, bool training) const {
+  /// mask: made by the first layer, which knows the number format of its products.
+  at::Tensor apply(const Layer& layer, const at::Tensor& x, const at::Tensor& ids, at::Tensor& mask, bool training) const {
     const double p = training ? spec_.dropout : 0.0;
     const at::Tensor query = heads(layer.query(x));
-    const at::Tensor context = at::scaled_dot_product_attention(query, heads(layer.key(x)), heads(layer.value(x)), mask_of(ids, query.scalar_type()), p);
+    if (!mask.defined()) mask = mask_of(ids, query.scalar_type());
+    const at::Tensor context = at::scaled_dot_product_attention(query, heads(layer.key(x)), heads(layer.value(x)), mask, p);
     const at::Tensor attended = at::dropout(layer.out(context.transpose(1, 2).reshape(x.sizes())), p, training);
     const at::Tensor y = layer.attention_norm(attended + x);
     return layer.output_norm(at::dropout(layer.outer(at::gelu(layer.inner(y))), p, training) + y);
@@ -154,7 +167,8 @@ class Transformer final : public TorchModel {
     at::Tensor x = at::embedding(words_, ids, kPadding) + positions_.slice(0, 0, ids.size(1)).unsqueeze(0);
     if (bert()) x = x + types_[0];
     x = at::dropout(embedding_norm_(x), spec_.dropout, training);
-    for (const Layer& layer : layers_) x = apply(layer, x, ids, training);
+    at::Tensor mask;
+    for (const Layer& layer : layers_) x = apply(layer, x, ids, mask, training);
     const at::Tensor first = before_(x.select(1, 0));
     const at::Tensor embeddings = at::dropout(bert() ? at::tanh(first) : at::relu(first), spec_.classifier_dropout, training);
     return {classifier_(embeddings), embeddings};
@@ -166,6 +180,7 @@ class Transformer final : public TorchModel {
   Norm embedding_norm_;
   std::vector<Layer> layers_;
   Linear before_, classifier_;
+  uint32_t used_ = 0;  // columns of the ids of the batch inspected last
 };
 
 void check(const TransformerSpec& spec) {

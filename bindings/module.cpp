@@ -58,6 +58,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   listen_for_exit(env);
   define<build_info>(exports, "build_info");
   define_storage(exports);
+  define_check(exports);
   define_metadata(exports);
   define_select(exports);
   define_trainset(exports);

@@ -94,11 +94,23 @@ Napi::Value trainset_read(Call& call) {
   });
 }
 
+// C++: std::shared_ptr<TrainSet> TrainSet::open(const std::string& folder, const std::string& id)
+// TS:  trainset_check(folder: string, id: string): Promise<number>;
+Napi::Value trainset_check(Call& call) {
+  const std::string folder = call.arg(0, "folder").path_text();
+  const std::string id = call.arg(1, "id").set_id();
+  return run_async(call, [=]() -> Deliver {
+    const auto size = static_cast<double>(TrainSet::open(folder, id)->size());
+    return [size](Napi::Env env) { return Napi::Number::New(env, size); };
+  });
+}
+
 }  // namespace
 
 void define_trainset(Napi::Object exports) {
   define<trainset_freeze>(exports, "trainset_freeze");
   define<trainset_read>(exports, "trainset_read");
+  define<trainset_check>(exports, "trainset_check");
 }
 
 }  // namespace sluice::bindings

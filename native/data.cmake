@@ -17,14 +17,19 @@ add_library(sluice_data STATIC
   src/select/freshness.cpp
   src/select/uniform.cpp
   src/storage/append.cpp
+  src/storage/block.cpp
   src/storage/chunk.cpp
   src/storage/dataset.cpp
+  src/storage/findings.cpp
   src/storage/index_writer.cpp
   src/storage/lmdb_env.cpp
   src/storage/metadata.cpp
+  src/storage/page_walk.cpp
+  src/storage/repair.cpp
   src/storage/schema.cpp
   src/storage/segments.cpp
   src/storage/snapshot.cpp
+  src/storage/state_log.cpp
   src/storage/store.cpp
   src/trainset/trainset.cpp)
 target_include_directories(sluice_data PUBLIC src)

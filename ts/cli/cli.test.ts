@@ -3,18 +3,12 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { changed, inWorkplace } from '../pipeline/fixture.test.helper.js';
+import { main, sluice } from './cli.test.helper.js';
 
 const test = suite('cli');
-const main = fileURLToPath(new URL('main.js', import.meta.url));
-
-function sluice(folder: string, ...args: string[]) {
-  const result = spawnSync(process.execPath, [main, ...args], { cwd: folder, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } });
-  return { code: result.status, out: result.stdout, err: result.stderr };
-}
 
 /** Starts a run with --json and sends `signal` when an event of the type and trigger appears; resolves with the exit. */
 function interrupted(

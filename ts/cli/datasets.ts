@@ -13,9 +13,7 @@ export type LostDataset = { id: string; error: { code: string; message: string }
 /** Those below the data folder, or the one that is named. E_NOT_FOUND; the errors of opening it for one that is named. */
 export function storedDatasets(data: string, id?: string): (StoredDataset | LostDataset)[] {
   const folders = foldersOf(data);
-  const ids = foldersIn(folders.dataset(''));
-  if (id !== undefined && !ids.includes(id))
-    throw new SluiceError('E_NOT_FOUND', `there is no dataset ${id} in ${folders.dataset('')}; it has ${ids.join(', ') || 'none'}`);
+  const ids = datasetIds(data, id);
   if (id !== undefined) return [stored(folders.dataset(id), id)];
   return ids.map((name) => {
     try {
@@ -32,6 +30,15 @@ function stored(path: string, id: string): StoredDataset {
   using snapshot = dataset.snapshot();
   const at = (key: number) => (snapshot.size === 0 ? null : Number(snapshot.timestamps(key, 1)[0]));
   return { ...dataset.info(), id, firstMs: at(0), lastMs: at(snapshot.size - 1) };
+}
+
+/** Ids of the datasets below the data folder, or the one that is named. E_NOT_FOUND. */
+export function datasetIds(data: string, id?: string): string[] {
+  const folder = foldersOf(data).dataset('');
+  const ids = foldersIn(folder);
+  if (id !== undefined && !ids.includes(id))
+    throw new SluiceError('E_NOT_FOUND', `there is no dataset ${id} in ${folder}; it has ${ids.join(', ') || 'none'}`);
+  return id === undefined ? ids : [id];
 }
 
 function foldersIn(path: string): string[] {

@@ -19,6 +19,7 @@ const subCommands: Record<string, Loader> = {
   report: command(() => import('./report.js')),
   ls: command(() => import('./ls.js')),
   show: command(() => import('./show.js')),
+  fsck: command(() => import('./fsck.js')),
   policies: command(() => import('./policies.js')),
   schema: command(() => import('./schema.js')),
 };

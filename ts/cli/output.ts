@@ -26,6 +26,8 @@ export async function progressFor(mode: Mode): Promise<Progress> {
 }
 
 export const formatCount = (n: number) => n.toLocaleString('en-US');
+export const formatBytes = (n: number) =>
+  n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(2)} GB`;
 export const formatDay = (ms: number) => new Date(ms).toISOString().slice(0, 10);
 
 export const skippedText = (samples: number) =>
@@ -151,6 +153,24 @@ async function terminalProgress(): Promise<Progress> {
     end() {
       bar?.stop('stopped');
     },
+  };
+}
+
+/** A bar for work whose share is known; nothing where nobody watches. */
+export async function barFor(mode: Mode, title: string): Promise<{ to(share: number): void; end(): void }> {
+  if (mode !== 'terminal') return { to() {}, end() {} };
+  const { progress } = await import('@clack/prompts');
+  const steps = 1000;
+  const bar = progress({ max: steps, indicator: 'timer', output: process.stderr });
+  let done = 0;
+  bar.start(title);
+  return {
+    to(share) {
+      const next = Math.floor(share * steps);
+      bar.advance(Math.max(0, next - done));
+      done = Math.max(done, next);
+    },
+    end: () => bar.stop(title),
   };
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -234,6 +234,26 @@ test('Symbol.dispose closes', async () => {
   await expectError('E_CLOSED', () => snapshot.labels());
   dataset[Symbol.dispose]();
   await expectError('E_CLOSED', () => dataset.info());
+});
+
+test('a check finds what is damaged, off the main thread, and can be stopped', async () => {
+  const folder = temporaryFolder();
+  const dataset = await makeDataset(folder, 200_000);
+  const at = path.join(folder, 'dataset');
+  const shares: number[] = [];
+  const report = await Dataset.check(at, { onProgress: (p) => shares.push(p.bytes / p.totalBytes) });
+  assert.is(report.samples, 200_000);
+  assert.equal(report.damages, []);
+  assert.ok(shares.length > 0 && shares.every((share) => share > 0 && share <= 1));
+  await expectError('E_LOCKED', () => Dataset.check(at, { repair: true }));
+  dataset.close();
+  await expectError('E_ABORTED', () => Dataset.check(at, { signal: AbortSignal.abort() }));
+  await expectError('E_NOT_FOUND', () => Dataset.check(path.join(folder, 'none')));
+  rmSync(path.join(at, 'index'), { recursive: true });
+  const repaired = await Dataset.check(at, { repair: true });
+  assert.ok(repaired.damages.length > 0 && repaired.damages.every((damage) => damage.repaired));
+  using again = Dataset.open(at);
+  assert.is(again.size(), 200_000);
 });
 
 test.run();

@@ -1,8 +1,8 @@
 // A dataset on disk and consistent read views of it.
 import { SluiceError } from '../errors.js';
-import { native } from './call.js';
+import { native, stoppable } from './call.js';
 import type { DatasetHandle, SnapshotHandle } from './raw.js';
-import type { Batch, DatasetInfo, Schema } from './types.js';
+import type { Batch, CheckProgress, CheckReport, DatasetInfo, Schema } from './types.js';
 
 export type SnapshotOptions = {
   /**
@@ -10,6 +10,14 @@ export type SnapshotOptions = {
    * ever reusing a page. Reading from a view does not count. 0: never. Default 60,000.
    */
   leaseMs?: number;
+};
+
+export type CheckOptions = {
+  /** Mend what can be mended. Default: only look. */
+  repair?: boolean;
+  signal?: AbortSignal | undefined;
+  /** Called at most 20 times a second. */
+  onProgress?: ((progress: CheckProgress) => void) | undefined;
 };
 
 const defaultLeaseMs = 60_000;
@@ -33,6 +41,17 @@ export class Dataset {
   /** Opens the dataset in the folder `path`. E_NOT_FOUND, E_CORRUPT, E_LOCKED when another process writes to it. */
   static open(path: string, options: { readOnly?: boolean } = {}): Dataset {
     return new Dataset(native((addon) => addon.dataset_open(path, options.readOnly ?? false)));
+  }
+
+  /**
+   * Reads every byte of the dataset in the folder `path`, whatever its state, on a thread of its own, and resolves with what
+   * is damaged. With `repair` the index is made anew from the segments, and heads, columns and the state log from the
+   * index, where they can be; what cannot be repaired stays as it is. E_NOT_FOUND, E_LOCKED (a repair, while another process
+   * writes), E_ABORTED, E_IO, E_NO_SPACE, E_READ_ONLY; E_CORRUPT only for a dataset of another version.
+   */
+  static check(path: string, options: CheckOptions = {}): Promise<CheckReport> {
+    const onProgress = options.onProgress ?? (() => {});
+    return stoppable(options.signal, (addon, stop) => addon.dataset_check(path, options.repair ?? false, stop, onProgress));
   }
 
   info(): DatasetInfo {

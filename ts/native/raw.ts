@@ -16,6 +16,19 @@ export type RawColumn = { name: string; type: 'f32' | 'i32' | 'category' | 'u8' 
 export type RawSchema = { columns: RawColumn[]; label: 'class' | 'real'; classes: number };
 export type RawInfo = { schema: RawSchema; size: number; sorted: boolean; path: string };
 
+/** Keys [first, end) are concerned, none where they are equal. native/src/storage/fsck.h says the rest. */
+export type RawDamage = {
+  part: 'index' | 'segments' | 'state log' | 'metadata';
+  file: string;
+  what: string;
+  first: number;
+  end: number;
+  remedy: 'none' | 'from-segments' | 'from-index';
+  repaired: boolean;
+};
+export type RawCheckReport = { samples: number; bytes: number; damages: RawDamage[] };
+export type RawCheckProgress = { bytes: number; totalBytes: number };
+
 export type RawBatch = {
   timestamps: BigInt64Array; // ms
   labels: Float32Array;
@@ -225,6 +238,8 @@ export interface Addon {
   /** Closes snapshots (detaching their views) first. Idempotent. */
   dataset_close(dataset: DatasetHandle): void;
 
+  dataset_check(path: string, repair: boolean, stop: StopHandle, progress: (p: RawCheckProgress) => void): Promise<RawCheckReport>;
+
   snapshot_open(dataset: DatasetHandle): SnapshotHandle;
   snapshot_size(snapshot: SnapshotHandle): number;
   /** Zero-copy over a private copy-on-write mapping when [first, first + rows) lies in one chunk of 65,536, else a copy. */
@@ -256,6 +271,8 @@ export interface Addon {
 
   /** Resolves with the set's id (32 hex digits). */
   trainset_freeze(folder: string, selection: RawSelection, datasetSize: number): Promise<string>;
+  /** Reads all of it: rejects with E_CORRUPT, or resolves with its size. */
+  trainset_check(folder: string, id: string): Promise<number>;
   trainset_read(folder: string, id: string): Promise<{ keys: BigUint64Array; weights: Float32Array }>;
 
   train(dataset: DatasetHandle, plan: RawTrainPlan, stop: StopHandle, progress: (p: RawTrainProgress) => void): Promise<RawTrainResult>;

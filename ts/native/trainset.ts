@@ -10,6 +10,11 @@ export function freezeTrainset(folder: string, selection: Selection, datasetSize
   return native((addon) => addon.trainset_freeze(folder, selection, datasetSize));
 }
 
+/** Reads all of a set and resolves with its size. E_NOT_FOUND, E_CORRUPT. */
+export function checkTrainset(folder: string, id: string): Promise<number> {
+  return native((addon) => addon.trainset_check(folder, id));
+}
+
 /** Keys and weights (1 where the set has none) in their order. E_NOT_FOUND, E_CORRUPT. */
 export function readTrainset(folder: string, id: string): Promise<{ keys: BigUint64Array; weights: Float32Array }> {
   return native((addon) => addon.trainset_read(folder, id));

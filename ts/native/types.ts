@@ -2,7 +2,10 @@
 import type {
   ParserHandle,
   RawBatch,
+  RawCheckProgress,
+  RawCheckReport,
   RawColumn,
+  RawDamage,
   RawEvalPlan,
   RawFeatures,
   RawInfo,
@@ -22,6 +25,9 @@ import type {
 
 export type { ParserHandle };
 export type Column = RawColumn;
+export type CheckProgress = RawCheckProgress;
+export type CheckReport = RawCheckReport;
+export type Damage = RawDamage;
 export type Schema = RawSchema;
 export type DatasetInfo = RawInfo;
 export type Batch = RawBatch;

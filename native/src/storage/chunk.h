@@ -28,7 +28,7 @@ constexpr size_t chunk_bytes(uint64_t rows, size_t width) {
 }
 
 /// What a chunk's checksum begins with: its place. Sound bytes in a wrong place, where a damaged tree leads to, do not pass.
-enum class ChunkKind : uint32_t { kTimestamp, kLabel, kPayload, kMetadata };
+enum class ChunkKind : uint32_t { kTimestamp, kLabel, kPayload, kMetadata, kBlockTimestamps, kBlockLabels };
 uint32_t chunk_seed(ChunkKind kind, uint64_t chunk);
 
 struct ChunkView {

@@ -23,16 +23,6 @@ constexpr uint64_t kMaxBatchRows = uint64_t{1} << 28;
 
 std::string index_folder(const std::string& path) { return path + "/index"; }
 
-/// The right to write: an exclusive lock on a file of the dataset, held until the descriptor is closed.
-File lock_for_writing(const std::string& path) {
-  File file(path + "/writer.lock", O_RDWR | O_CREAT);
-  if (flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) throw Error(code::kLocked, "dataset " + path + " is open for writing already, here or in another process");
-    throw_errno(errno, "lock " + file.path());
-  }
-  return file;
-}
-
 std::shared_ptr<Store> open_store(const std::string& path, bool create, const Schema* schema) {
   static std::mutex opening;  // LMDB forbids opening tables from two transactions at once
   const std::lock_guard lock(opening);
@@ -44,17 +34,17 @@ std::shared_ptr<Store> open_store(const std::string& path, bool create, const Sc
   Txn txn(*store->env, !create);
   store->tables = std::make_unique<Tables>(txn, create);
   const auto text = store->get(txn, store->tables->meta, "schema");
-  if (create) {
-    if (text) throw Error(code::kExists, path + " holds a dataset already");
-    store->put(txn, store->tables->meta, "schema", schema_text(*schema));
-    store->put_extent(txn, {});
-    store->schema = *schema;
-  } else {
-    if (!text) throw Error(code::kCorrupt, path + " is damaged: its schema is missing");
-    store->schema = parse_schema(*text, path);
-  }
-  txn.commit();
+  if (create && text) throw Error(code::kExists, path + " holds a dataset already");
+  if (!create && !text) throw Error(code::kCorrupt, path + " is damaged: its schema is missing");
+  store->schema = create ? *schema : parse_schema(*text, path);
   store->segments = std::make_unique<Segments>(path + "/segments", store->schema.record_bytes());
+  if (store->schema.record_bytes() > 0) store->log = std::make_unique<StateLog>(path + "/state.log");
+  if (create) {
+    store->put(txn, store->tables->meta, "schema", schema_text(*schema));
+    store->commit(txn, {}, {});
+  } else {
+    txn.commit();  // keeps the tables open
+  }
   return store;
 }
 
@@ -80,7 +70,8 @@ class DatasetImpl final : public Dataset {
     Txn txn(*store->env, false);
     Extent extent = store->extent(txn);
     const uint64_t first = extent.size;
-    write_payload(*store, txn, batch, first);
+    SegmentWriter writer(*store->segments);
+    write_payload(*store, txn, batch, first, writer);
     write_column(*store, txn, IndexColumn::kTimestamp, batch.timestamps, first, batch.rows);
     write_column(*store, txn, IndexColumn::kLabel, batch.labels, first, batch.rows);
     for (const auto& [key, value] : batch.state) put_state(*store, txn, key, value);
@@ -90,8 +81,7 @@ class DatasetImpl final : public Dataset {
       extent.last_timestamp = batch.timestamps[batch.rows - 1];
       extent.size += batch.rows;
     }
-    store->put_extent(txn, extent);
-    txn.commit();
+    store->commit(txn, extent, batch.state, &writer);
     return first;
   }
 
@@ -107,7 +97,7 @@ class DatasetImpl final : public Dataset {
     const auto store = use_for_writing();
     Txn txn(*store->env, false);
     put_state(*store, txn, key, value);
-    txn.commit();
+    store->commit(txn, store->extent(txn), {{key, value}});
   }
 
   std::shared_ptr<Snapshot> snapshot() override { return open_snapshot(use()); }
@@ -152,6 +142,17 @@ class DatasetImpl final : public Dataset {
 
 }  // namespace
 
+File lock_for_writing(const std::string& path) {
+  File file(path + "/writer.lock", O_RDWR | O_CREAT);
+  if (flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) throw Error(code::kLocked, "dataset " + path + " is open for writing already, here or in another process");
+    throw_errno(errno, "lock " + file.path());
+  }
+  return file;
+}
+
+std::shared_ptr<Store> open_existing_store(const std::string& path) { return open_store(path, false, nullptr); }
+
 std::shared_ptr<Dataset> Dataset::create(const std::string& path, const Schema& schema) {
   check_schema(schema);
   make_folders(path);
@@ -165,7 +166,7 @@ std::shared_ptr<Dataset> Dataset::create(const std::string& path, const Schema& 
 std::shared_ptr<Dataset> Dataset::open(const std::string& path, bool read_only) {
   if (!path_exists(index_folder(path) + "/data.mdb")) throw Error(code::kNotFound, path + " holds no dataset");
   File lock = read_only ? File() : lock_for_writing(path);
-  auto store = open_store(path, false, nullptr);
+  auto store = open_existing_store(path);
   if (!read_only && store->env->read_only()) throw Error(code::kReadOnly, "dataset " + path + ": the folder cannot be written");
   return std::make_shared<DatasetImpl>(std::move(store), std::move(lock));
 }

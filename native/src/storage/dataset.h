@@ -2,10 +2,11 @@
 //
 //   <path>/index/data.mdb      LMDB 0.9 environment. Named databases, all with native 64-bit integer keys:
 //                                timestamp, label   chunk number -> one chunk value (see chunk.h)
-//                                payload            block number -> CRC32C of the block's records
+//                                payload            block number -> checksums of the block (see block.h)
 //                              and with string keys: meta (schema, size), state (the caller's own entries)
 //                              (each value followed by a CRC32C of key and value)
-//   <path>/segments/NNNNNNNN.seg  64-byte header, then fixed-width records
+//   <path>/segments/NNNNNNNN.seg  blocks of fixed-width records, with their timestamps and labels (see layout.h)
+//   <path>/state.log              schema and state once more (see state_log.h)
 //
 // How many records a block and a segment have follows from their size (see layout.h).
 // Keys are dense: the sample with key k is the k-th that was appended. A record holds the schema's columns in order,

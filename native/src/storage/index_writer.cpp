@@ -25,19 +25,13 @@ ChunkView begun_chunk(const Store& store, const Txn& txn, IndexColumn column, ui
   return view;
 }
 
-/// The checksum of the block's records with `rows` more of them, as it is kept.
-void put_payload_checksum(const Store& store, const Txn& txn, uint64_t block, uint64_t before, const void* records, uint64_t rows) {
-  const size_t width = store.segments->layout().record_bytes;
-  ChunkHeader header{kChunkMagic, chunk_seed(ChunkKind::kPayload, block), 0, static_cast<uint32_t>(width)};
-  if (before > 0) {
-    const auto old = store.tables->payload.get(txn, block);
-    if (!old || old->size() != sizeof header) throw Error(code::kCorrupt, store.path + ": the checksum of block " + std::to_string(block) + " is missing");
-    std::memcpy(&header, old->data(), sizeof header);
-    if (header.rows != before) throw Error(code::kCorrupt, store.path + ": the checksum of block " + std::to_string(block) + " is of other rows");
-  }
-  header.crc = crc32c(records, rows * width, header.crc);
-  header.rows = static_cast<uint32_t>(before + rows);
-  store.tables->payload.put(txn, block, std::string_view(reinterpret_cast<const char*>(&header), sizeof header));
+/// The checksums of a block that has `before` rows.
+BlockSums sums_of(const Store& store, const Txn& txn, uint64_t block, uint64_t before) {
+  if (before == 0) return begun_sums(block);
+  const auto entry = store.tables->payload.get(txn, block);
+  const auto sums = entry ? parse_block_entry(*entry, block) : std::nullopt;
+  if (!sums || sums->rows != before) throw Error(code::kCorrupt, store.path + ": the checksums of block " + std::to_string(block) + " are damaged");
+  return *sums;
 }
 
 }  // namespace
@@ -71,19 +65,21 @@ void write_column(const Store& store, const Txn& txn, IndexColumn column, const 
 template void write_column(const Store&, const Txn&, IndexColumn, const int64_t*, uint64_t, uint64_t);
 template void write_column(const Store&, const Txn&, IndexColumn, const float*, uint64_t, uint64_t);
 
-void write_payload(const Store& store, const Txn& txn, const AppendBatch& batch, uint64_t first) {
+void write_payload(const Store& store, const Txn& txn, const AppendBatch& batch, uint64_t first, SegmentWriter& writer) {
   const RecordLayout& layout = store.segments->layout();
   if (layout.record_bytes == 0) return;
   std::vector<uint8_t> records;
   for (uint64_t done = 0; done < batch.rows;) {
+    const uint64_t block = (first + done) / layout.block_rows();
     const uint64_t before = (first + done) % layout.block_rows();
     const uint64_t rows = std::min(batch.rows - done, layout.block_rows() - before);
     interleave(batch, store.schema, done, rows, records);
-    store.segments->write(first + done, rows, records.data());
-    put_payload_checksum(store, txn, (first + done) / layout.block_rows(), before, records.data(), rows);
+    const BlockRows added{block, before, rows, records.data(), batch.timestamps + done, batch.labels + done};
+    const BlockSums sums = extended(sums_of(store, txn, block, before), layout, rows, added.records, added.timestamps, added.labels);
+    writer.add(added, sums);
+    store.tables->payload.put(txn, block, block_entry(sums, block));
     done += rows;
   }
-  store.segments->sync(first, batch.rows);
 }
 
 }  // namespace sluice

@@ -11,8 +11,7 @@ namespace sluice {
 template <typename T>
 void write_column(const Store& store, const Txn& txn, IndexColumn column, const T* values, uint64_t first, uint64_t rows);
 
-/// Writes the batch's records from the key `first` on to the segments, durably, and puts the checksum of each chunk's
-/// records into the transaction.
-void write_payload(const Store& store, const Txn& txn, const AppendBatch& batch, uint64_t first);
+/// Gives the batch's rows, from the key `first` on, to the writer and puts the checksums of each block into the transaction.
+void write_payload(const Store& store, const Txn& txn, const AppendBatch& batch, uint64_t first, SegmentWriter& writer);
 
 }  // namespace sluice

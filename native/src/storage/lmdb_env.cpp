@@ -61,6 +61,7 @@ Meta newest_meta(const File& file) {
   const Meta second = first.page_bytes == 0 ? Meta{} : read_meta(file, first.page_bytes);
   if (second.page_bytes != first.page_bytes) corrupt(file.path(), "its meta pages disagree about the size of a page");
   if (first.page_bytes < 512 || first.page_bytes > 65536 || !power_of_two) corrupt(file.path(), "impossible page size " + std::to_string(first.page_bytes));
+  if (!metas_follow(first.txn, second.txn)) corrupt(file.path(), "its meta pages are not of two commits that follow each other");
   return second.txn > first.txn ? second : first;
 }
 
@@ -126,6 +127,11 @@ std::pair<MDB_env*, bool> open_env(const std::string& folder) {
 }
 
 }  // namespace
+
+bool metas_follow(uint64_t first_txn, uint64_t second_txn) {
+  if (first_txn == 0 && second_txn == 0) return true;
+  return first_txn % 2 == 0 && second_txn % 2 == 1 && (first_txn + 1 == second_txn || second_txn + 1 == first_txn);
+}
 
 void check_lmdb(int rc, const std::string& what) {
   if (rc == 0) return;
@@ -249,6 +255,19 @@ void Table::put(const Txn& txn, std::string_view key, std::string_view value) co
   MDB_val k = as_value(key.data(), key.size());
   MDB_val v = as_value(value.data(), value.size());
   check_lmdb(mdb_put(txn.raw(), dbi_, &k, &v, 0), "write table " + name_);
+}
+
+void Table::for_each(const Txn& txn, const std::function<void(std::string_view key, std::string_view value)>& visit) const {
+  MDB_cursor* raw = nullptr;
+  check_lmdb(mdb_cursor_open(txn.raw(), dbi_, &raw), "read table " + name_);
+  const std::unique_ptr<MDB_cursor, decltype(&mdb_cursor_close)> cursor(raw, mdb_cursor_close);
+  MDB_val key{};
+  MDB_val value{};
+  int rc = mdb_cursor_get(raw, &key, &value, MDB_FIRST);
+  for (; rc == 0; rc = mdb_cursor_get(raw, &key, &value, MDB_NEXT)) {
+    visit({static_cast<const char*>(key.mv_data), key.mv_size}, {static_cast<const char*>(value.mv_data), value.mv_size});
+  }
+  if (rc != MDB_NOTFOUND) check_lmdb(rc, "read table " + name_);
 }
 
 void* Table::reserve(const Txn& txn, uint64_t key, size_t bytes) const {

@@ -3,6 +3,7 @@
 #include <lmdb.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,10 @@ namespace sluice {
 
 /// Throws the Error for an LMDB return code other than 0; `what` names operation and path.
 void check_lmdb(int rc, const std::string& what);
+
+/// Whether LMDB's two meta pages can stand side by side: transaction n writes meta page n % 2, so that they are of the last two
+/// commits, or of an empty file. They have no checksum; a flipped bit here would bring an older state back.
+bool metas_follow(uint64_t first_txn, uint64_t second_txn);
 
 /// Device and inode: the same for every name of a file.
 using FileId = std::pair<uint64_t, uint64_t>;
@@ -80,6 +85,8 @@ class Table {
   std::optional<std::string_view> get(const Txn& txn, std::string_view key) const;
   void put(const Txn& txn, uint64_t key, std::string_view value) const;
   void put(const Txn& txn, std::string_view key, std::string_view value) const;
+  /// Every key and value in order.
+  void for_each(const Txn& txn, const std::function<void(std::string_view key, std::string_view value)>& visit) const;
   /// Room for `bytes` inside the database's own page, to be filled before the transaction goes on.
   void* reserve(const Txn& txn, uint64_t key, size_t bytes) const;
 

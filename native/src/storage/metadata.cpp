@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "storage/chunk.h"
 #include "storage/lmdb_env.h"
+#include "storage/page_walk.h"
 #include "storage/schema.h"
 
 namespace sluice {
@@ -340,6 +341,42 @@ void MetadataStore::read_range(const std::string& name, uint64_t first, uint64_t
     }
     to += n * width;
     first += n;
+  }
+}
+
+void check_metadata(const std::string& folder, const std::function<void(uint64_t bytes)>& read,
+                    const std::function<void(const std::string& what, uint64_t first, uint64_t end)>& damaged) {
+  std::vector<MetadataColumn> columns;
+  const auto check_value = [&](PageWalk& pages, uint64_t key, PageWalk::Place place) {
+    const MetadataColumn& column = columns[key >> 32];
+    const uint64_t rows = rows_per_chunk(column);
+    const uint64_t first = (key & 0xffffffffU) * rows;
+    try {
+      const std::string value = pages.read(place);
+      const ChunkView view = parse_chunk(value, column.bytes(), "");
+      if (view.header->rows != rows) throw Error(code::kCorrupt, "rows");
+      check_chunk(view, chunk_seed(ChunkKind::kMetadata, key), "");
+    } catch (const Error& error) {
+      if (std::string_view(error.code()) != code::kCorrupt) throw;
+      damaged("values of column '" + column.name + "' are damaged", first, first + rows);
+    }
+    read(place.bytes);
+  };
+  try {
+    const PinnedWalk walk = pinned_walk(folder);
+    walk.pages->walk("meta", [&](std::string_view key, PageWalk::Place place) {
+      if (key == kColumnsEntry) columns = parse_columns(walk.pages->read(place), folder);
+    });
+    walk.pages->walk("values", [&](std::string_view key, PageWalk::Place place) {
+      uint64_t number = ~uint64_t{0};
+      if (key.size() == sizeof number) std::memcpy(&number, key.data(), sizeof number);
+      if (number >> 32 < columns.size()) check_value(*walk.pages, number, place);
+    });
+    walk.pages->check_free_pages();
+    for (const std::string& problem : walk.pages->problems()) damaged(problem, 0, 0);
+  } catch (const Error& error) {
+    if (std::string_view(error.code()) != code::kCorrupt) throw;
+    damaged(error.what(), 0, 0);
   }
 }
 

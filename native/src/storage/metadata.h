@@ -7,6 +7,7 @@
 // A sample without a value in a column has NaN there, or 255 where the column holds bytes.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -82,5 +83,10 @@ class MetadataStore {
   std::shared_ptr<Env> env_;
   std::unique_ptr<Tables> tables_;
 };
+
+/// Checks every page and chunk below `folder` without trusting any: `read` is told of bytes, `damaged` of what is wrong and
+/// the keys whose values it concerns (none: first == end).
+void check_metadata(const std::string& folder, const std::function<void(uint64_t bytes)>& read,
+                    const std::function<void(const std::string& what, uint64_t first, uint64_t end)>& damaged);
 
 }  // namespace sluice

@@ -12,7 +12,7 @@ namespace sluice {
 
 namespace {
 
-constexpr char kMagic[8] = {'S', 'L', 'S', 'E', 'G', '1', '\n', '\0'};
+constexpr char kMagic[8] = {'S', 'L', 'S', 'E', 'G', '3', '\n', '\0'};
 
 struct Header {
   char magic[8];
@@ -21,6 +21,14 @@ struct Header {
   uint8_t reserved[kSegmentHeaderBytes - 24];
 };
 static_assert(sizeof(Header) == kSegmentHeaderBytes);
+
+Header header_of(uint64_t segment, const RecordLayout& layout) {
+  Header header{};
+  std::memcpy(header.magic, kMagic, sizeof kMagic);
+  header.record_bytes = layout.record_bytes;
+  header.first_key = segment * layout.segment_rows();
+  return header;
+}
 
 }  // namespace
 
@@ -31,42 +39,40 @@ std::string Segments::path(uint64_t segment) const {
 }
 
 void Segments::create(uint64_t segment) const {
-  Header header{};
-  std::memcpy(header.magic, kMagic, sizeof kMagic);
-  header.record_bytes = layout_.record_bytes;
-  header.first_key = segment * layout_.segment_rows();
+  const Header header = header_of(segment, layout_);
   AtomicFile file(path(segment));
   file.write(&header, sizeof header);
   file.commit();
 }
 
-void Segments::check_header(const File& file, uint64_t segment) const {
+void Segments::write_header(const File& file, uint64_t segment) const {
+  const Header header = header_of(segment, layout_);
+  file.write_at(0, &header, sizeof header);
+}
+
+bool Segments::is_header_sound(const File& file, uint64_t segment) const {
   Header header{};
+  if (file.size() < sizeof header) return false;
   file.read_at(0, &header, sizeof header);
-  if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0 || header.record_bytes != layout_.record_bytes || header.first_key != segment * layout_.segment_rows()) {
-    throw Error(code::kCorrupt, file.path() + " is damaged: its header is not that of segment " + std::to_string(segment));
-  }
+  const Header expected = header_of(segment, layout_);
+  return std::memcmp(&header, &expected, sizeof header) == 0;
 }
 
-void Segments::write(uint64_t first, uint64_t rows, const uint8_t* records) {
-  if (layout_.record_bytes == 0) return;
-  while (rows > 0) {
-    const uint64_t segment = first / layout_.segment_rows();
-    const uint64_t at = first % layout_.segment_rows();
-    const uint64_t part = std::min(rows, layout_.segment_rows() - at);
-    if (!path_exists(path(segment))) create(segment);
-    const File file(path(segment), O_RDWR);
-    check_header(file, segment);
-    file.write_at(kSegmentHeaderBytes + at * layout_.record_bytes, records, part * layout_.record_bytes);
-    first += part;
-    rows -= part;
-    records += part * layout_.record_bytes;
-  }
+void Segments::check_header(const File& file, uint64_t segment) const {
+  if (!is_header_sound(file, segment)) throw Error(code::kCorrupt, file.path() + " is damaged: its header is not that of segment " + std::to_string(segment));
 }
 
-void Segments::sync(uint64_t first, uint64_t rows) const {
-  if (layout_.record_bytes == 0 || rows == 0) return;
-  for (uint64_t s = first / layout_.segment_rows(); s <= (first + rows - 1) / layout_.segment_rows(); ++s) File(path(s), O_RDWR).sync();
+File Segments::open_for_writing(uint64_t segment) const {
+  if (!path_exists(path(segment))) create(segment);
+  File file(path(segment), O_RDWR);
+  check_header(file, segment);
+  return file;
+}
+
+uint64_t Segments::bytes_needed(uint64_t segment, uint64_t size) const {
+  const uint64_t end = std::min(size, (segment + 1) * layout_.segment_rows());
+  const uint64_t last = (end - 1) >> layout_.block_bits;
+  return layout_.labels_at(last) + layout_.rows_of(last, end) * sizeof(float);
 }
 
 std::vector<const uint8_t*> Segments::map(uint64_t size) {
@@ -75,21 +81,36 @@ std::vector<const uint8_t*> Segments::map(uint64_t size) {
   const std::lock_guard lock(mutex_);
   const uint64_t segments = layout_.segments(size);
   for (uint64_t s = 0; s < segments; ++s) {
-    const uint64_t rows = std::min(layout_.segment_rows(), size - s * layout_.segment_rows());
     const bool known = s < mappings_.size();
     if (!known || s + 1 == segments) {
       if (!path_exists(path(s))) throw Error(code::kCorrupt, path(s) + " is missing");
       const File file(path(s), O_RDONLY);
       check_header(file, s);
-      const uint64_t needed = kSegmentHeaderBytes + rows * layout_.record_bytes;
+      const uint64_t needed = bytes_needed(s, size);
       if (file.size() < needed) {
-        throw Error(code::kCorrupt, file.path() + " is damaged: it has " + std::to_string(file.size()) + " bytes, its records need " + std::to_string(needed));
+        throw Error(code::kCorrupt, file.path() + " is damaged: it has " + std::to_string(file.size()) + " bytes, its samples need " + std::to_string(needed));
       }
-      if (!known) mappings_.emplace_back(file, kSegmentHeaderBytes + layout_.segment_rows() * layout_.record_bytes);
+      if (!known) mappings_.emplace_back(file, layout_.segment_bytes());
     }
-    bases.push_back(mappings_[s].data() + kSegmentHeaderBytes);
+    bases.push_back(mappings_[s].data());
   }
   return bases;
+}
+
+void SegmentWriter::add(const BlockRows& rows, const BlockSums& sums) {
+  const RecordLayout& layout = segments_.layout();
+  const uint64_t segment = layout.segment_of(rows.block);
+  if (files_.empty() || files_.back().first != segment) files_.emplace_back(segment, segments_.open_for_writing(segment));
+  const File& file = files_.back().second;
+  file.write_at(layout.records_at(rows.block) + rows.before * layout.record_bytes, rows.records, rows.rows * layout.record_bytes);
+  file.write_at(layout.timestamps_at(rows.block) + rows.before * sizeof(int64_t), rows.timestamps, rows.rows * sizeof(int64_t));
+  file.write_at(layout.labels_at(rows.block) + rows.before * sizeof(float), rows.labels, rows.rows * sizeof(float));
+  const BlockHeader header = block_header(sums, rows.block, layout);
+  file.write_at(layout.block_at(rows.block), &header, sizeof header);
+}
+
+void SegmentWriter::sync() const {
+  for (const auto& [segment, file] : files_) file.sync();
 }
 
 }  // namespace sluice

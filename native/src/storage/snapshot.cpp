@@ -157,42 +157,40 @@ class SnapshotImpl final : public Snapshot {
 
   /// Only the addresses: whoever reads the records decides how.
   void gather_records(const uint64_t* keys, size_t n, const uint8_t** records) const {
-    const size_t width = layout_.record_bytes;
-    if (width == 0) {
+    if (layout_.record_bytes == 0) {
       std::fill_n(records, n, nullptr);
       return;
     }
-    const uint64_t in_segment = layout_.segment_rows() - 1;
     for (size_t i = 0; i < n; ++i) {
       const uint64_t block = keys[i] >> layout_.block_bits;
       if (!payload_ready_[block].load(std::memory_order_acquire)) verify_payload(block);
-      records[i] = segments_[keys[i] >> layout_.segment_bits] + (keys[i] & in_segment) * width;
+      records[i] = segments_[keys[i] >> layout_.segment_bits] + layout_.record_at(keys[i]);
     }
   }
 
   /// Only the look into LMDB is one thread's at a time: threads that gather check their blocks side by side.
   void verify_payload(uint64_t block) const {
     const uint64_t first = block << layout_.block_bits;
-    const auto rows = static_cast<uint32_t>(std::min(layout_.block_rows(), extent_.size - first));
+    const auto rows = static_cast<uint32_t>(layout_.rows_of(block, extent_.size));
     std::atomic<uint32_t>& verified = *verified_payload_[block];
     if (verified.load(std::memory_order_acquire) != rows) {
-      const uint64_t segment = first >> layout_.segment_bits;
+      const uint64_t segment = layout_.segment_of(block);
       const std::string name = store_->segments->path(segment) + ": the records of keys " + std::to_string(first) + " to " + std::to_string(first + rows - 1);
-      const ChunkHeader header = payload_header(block, name);
-      const uint8_t* records = segments_[segment] + (first & (layout_.segment_rows() - 1)) * layout_.record_bytes;
-      if (header.rows != rows || crc32c(records, rows * layout_.record_bytes, chunk_seed(ChunkKind::kPayload, block)) != header.crc) throw Error(code::kCorrupt, name + " are damaged: their checksum does not match");
+      const BlockSums sums = payload_sums(block, name);
+      const uint8_t* records = segments_[segment] + layout_.records_at(block);
+      const uint32_t crc = crc32c(records, rows * layout_.record_bytes, chunk_seed(ChunkKind::kPayload, block));
+      if (sums.rows != rows || crc != sums.records) throw Error(code::kCorrupt, name + " are damaged: their checksum does not match");
       verified.store(rows, std::memory_order_release);
     }
     payload_ready_[block].store(true, std::memory_order_release);
   }
 
-  ChunkHeader payload_header(uint64_t block, const std::string& name) const {
+  BlockSums payload_sums(uint64_t block, const std::string& name) const {
     const std::lock_guard lock(mutex_);
-    const auto value = store_->tables->payload.get(txn_, block);
-    ChunkHeader header{};
-    if (!value || value->size() != sizeof header) throw Error(code::kCorrupt, name + ": their checksum is missing");
-    std::memcpy(&header, value->data(), sizeof header);
-    return header;
+    const auto entry = store_->tables->payload.get(txn_, block);
+    const auto sums = entry ? parse_block_entry(*entry, block) : std::nullopt;
+    if (!sums) throw Error(code::kCorrupt, name + ": their checksum is missing or damaged");
+    return *sums;
   }
 
   std::shared_ptr<Store> store_;

@@ -1,9 +1,11 @@
 #include "storage/store.h"
 
 #include <cstring>
+#include <map>
 
 #include "base/crc32c.h"
 #include "base/error.h"
+#include "storage/schema.h"
 
 namespace sluice {
 
@@ -15,6 +17,7 @@ struct StoredExtent {
   uint64_t size;
   int64_t last_timestamp;
   uint64_t sorted;
+  LogEnd log;
 };
 
 uint32_t entry_crc(std::string_view key, std::string_view value) { return crc32c(value.data(), value.size(), crc32c(key.data(), key.size())); }
@@ -36,30 +39,62 @@ Tables::Tables(const Txn& txn, bool create)
       label(txn, "label", Table::Keys::kInteger, create),
       payload(txn, "payload", Table::Keys::kInteger, create) {}
 
+std::optional<Extent> Store::parse_extent(std::string_view value) {
+  StoredExtent stored{};
+  if (value.size() != sizeof stored) return std::nullopt;
+  std::memcpy(&stored, value.data(), sizeof stored);
+  return Extent{stored.size, stored.sorted != 0, stored.last_timestamp, stored.log};
+}
+
 Extent Store::extent(const Txn& txn) const {
   const auto value = get(txn, tables->meta, "extent");
-  if (!value || value->size() != sizeof(StoredExtent)) throw Error(code::kCorrupt, path + " is damaged: its extent is missing");
-  StoredExtent stored{};
-  std::memcpy(&stored, value->data(), sizeof stored);
-  return {stored.size, stored.sorted != 0, stored.last_timestamp};
+  const auto extent = value ? parse_extent(*value) : std::nullopt;
+  if (!extent) throw Error(code::kCorrupt, path + " is damaged: its extent is missing");
+  return *extent;
+}
+
+void Store::commit(Txn& txn, Extent extent, const StateEntries& entries, const SegmentWriter* rows) const {
+  const File logged = log_entries(txn, extent, entries);
+  if (rows != nullptr) rows->sync();
+  if (logged.is_open()) logged.sync();
+  put_extent(txn, extent);
+  txn.commit();
 }
 
 void Store::put_extent(const Txn& txn, const Extent& extent) const {
-  const StoredExtent stored{extent.size, extent.last_timestamp, extent.sorted ? 1U : 0U};
+  const StoredExtent stored{extent.size, extent.last_timestamp, extent.sorted ? 1U : 0U, extent.log};
   put(txn, tables->meta, "extent", std::string_view(reinterpret_cast<const char*>(&stored), sizeof stored));
+}
+
+File Store::log_entries(const Txn& txn, Extent& extent, const StateEntries& entries) const {
+  if (!log) return {};
+  if (auto added = log->append(extent.log, extent.size, entries)) {
+    extent.log = added->end;
+    return std::move(added->file);
+  }
+  std::map<std::string, std::string> all;
+  tables->state.for_each(txn, [&](std::string_view key, std::string_view sealed) { all.emplace(key, unsealed(key, sealed)); });
+  for (const auto& [key, value] : entries) all[key] = value;
+  all[""] = schema_text(schema);
+  extent.log = log->rewrite(extent.log.generation + 1, extent.size, {all.begin(), all.end()});
+  return {};
+}
+
+std::string Store::unsealed(std::string_view key, std::string_view sealed) const {
+  uint32_t crc = 0;
+  const bool whole = sealed.size() >= sizeof crc && sealed.size() <= kMaxValueBytes + sizeof crc;
+  const std::string_view value = sealed.substr(0, whole ? sealed.size() - sizeof crc : 0);
+  if (whole) std::memcpy(&crc, sealed.data() + value.size(), sizeof crc);
+  if (!whole || crc != entry_crc(key, value)) {
+    throw Error(code::kCorrupt, path + " is damaged: the checksum of its entry '" + std::string(key) + "' does not match");
+  }
+  return std::string(value);
 }
 
 std::optional<std::string> Store::get(const Txn& txn, const Table& table, std::string_view key) const {
   const auto sealed = table.get(txn, key);
   if (!sealed) return std::nullopt;
-  uint32_t crc = 0;
-  const bool whole = sealed->size() >= sizeof crc && sealed->size() <= kMaxValueBytes + sizeof crc;
-  const std::string_view value = sealed->substr(0, whole ? sealed->size() - sizeof crc : 0);
-  if (whole) std::memcpy(&crc, sealed->data() + value.size(), sizeof crc);
-  if (!whole || crc != entry_crc(key, value)) {
-    throw Error(code::kCorrupt, path + " is damaged: the checksum of its entry '" + std::string(key) + "' does not match");
-  }
-  return std::string(value);
+  return unsealed(key, *sealed);
 }
 
 void Store::put(const Txn& txn, const Table& table, std::string_view key, std::string_view value) const {

@@ -4,7 +4,9 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "storage/chunk.h"
@@ -12,6 +14,7 @@
 #include "storage/layout.h"
 #include "storage/lmdb_env.h"
 #include "storage/segments.h"
+#include "storage/state_log.h"
 
 namespace sluice {
 
@@ -32,6 +35,7 @@ struct Extent {
   uint64_t size = 0;
   bool sorted = true;
   int64_t last_timestamp = 0;
+  LogEnd log;
 };
 
 struct Tables {
@@ -46,14 +50,27 @@ struct Store {
   std::shared_ptr<Env> env;
   std::unique_ptr<Tables> tables;
   std::unique_ptr<Segments> segments;
+  std::unique_ptr<StateLog> log;  // null where samples have no columns: without segments there is nothing to repair from
   Verified verified_timestamps, verified_labels, verified_payload;
 
   Extent extent(const Txn& txn) const;
+  /// Nothing where the entry is none.
+  static std::optional<Extent> parse_extent(std::string_view value);
   void put_extent(const Txn& txn, const Extent& extent) const;
+  /// Commits with this extent: `entries`, which are in the transaction already, get into the log, too; log and `rows` are
+  /// durable first.
+  void commit(Txn& txn, Extent extent, const StateEntries& entries, const SegmentWriter* rows = nullptr) const;
 
   /// Entries of the tables with string keys carry a checksum of key and value. get: E_CORRUPT unless it holds.
   std::optional<std::string> get(const Txn& txn, const Table& table, std::string_view key) const;
   void put(const Txn& txn, const Table& table, std::string_view key, std::string_view value) const;
+  /// The same of a value as it is stored.
+  std::string unsealed(std::string_view key, std::string_view sealed) const;
+
+ private:
+  /// Writes the entries to the log and notes in the extent how far it counts then. The file is to be synced, where one is
+  /// returned.
+  File log_entries(const Txn& txn, Extent& extent, const StateEntries& entries) const;
 };
 
 constexpr ChunkKind chunk_kind(IndexColumn column) { return column == IndexColumn::kTimestamp ? ChunkKind::kTimestamp : ChunkKind::kLabel; }
@@ -61,5 +78,8 @@ constexpr size_t column_width(IndexColumn column) { return column == IndexColumn
 constexpr const char* column_name(IndexColumn column) { return column == IndexColumn::kTimestamp ? "timestamp" : "label"; }
 
 std::shared_ptr<Snapshot> open_snapshot(std::shared_ptr<Store> store);
+std::shared_ptr<Store> open_existing_store(const std::string& path);
+/// The right to write: an exclusive lock on a file of the dataset, held until the descriptor is closed. E_LOCKED.
+File lock_for_writing(const std::string& path);
 
 }  // namespace sluice

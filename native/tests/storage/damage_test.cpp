@@ -96,8 +96,8 @@ TEST_F(Damage, AFlippedBitInAnyFieldOfTheMetaPagesEndsInNoSignal) {
 TEST_F(Damage, AFlippedBitInAStateOrInTheExtentIsFound) {
   write(600);
   EXPECT_EQ(outcome_with_flipped_bit(index_, find_in_index("the end") + 3, 1), kRefused);
-  // The extent as it is stored: size, last timestamp.
-  const uint64_t extent[] = {600, 1'000'000 + 599 * 10};
+  // The extent as it is stored: size, last timestamp, in order of time; the log's generation and end.
+  const uint64_t extent[] = {600, 1'000'000 + 599 * 10, 1, 1, std::filesystem::file_size(path_ + "/state.log")};
   const std::string bytes(reinterpret_cast<const char*>(extent), sizeof extent);
   const uint64_t at = find_in_index(bytes);
   for (uint64_t i = 0; i < 24; ++i) EXPECT_EQ(outcome_with_flipped_bit(index_, at + i, 0), kRefused) << "byte " << i;
@@ -121,9 +121,9 @@ TEST_F(Damage, AChunkInAnothersPlaceIsFound) {
 TEST_F(Damage, DamageOfAPlaceThatIsNotReadDoesNotMatter) {
   write(kChunkRows + 500);
   const std::string segment = path_ + "/segments/00000000.seg";
-  EXPECT_EQ(outcome_with_flipped_bit(segment, 64 + 8, 0), kRefused);
+  EXPECT_EQ(outcome_with_flipped_bit(segment, 128 + 8, 0), kRefused);
   const File file(segment, O_RDWR);
-  file.write_at(64, "xxxx", 4);
+  file.write_at(128, "xxxx", 4);
   const auto snapshot = Dataset::open(path_, true)->snapshot();
   EXPECT_EQ(difference(*snapshot, kChunkRows, kChunkRows + 500), "");
 }

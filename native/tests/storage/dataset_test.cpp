@@ -336,9 +336,9 @@ TEST_F(DamagedDataset, AnotherFormatOfLmdbIsCorrupt) {
 }
 
 TEST_F(DamagedDataset, ADamagedSegmentIsCorrupt) {
-  flip_byte(segment_, 64 + 8 * 5000);
+  flip_byte(segment_, 128 + 8 * 5000);
   EXPECT_EQ(code_of_reading(), "E_CORRUPT");
-  flip_byte(segment_, 64 + 8 * 5000);
+  flip_byte(segment_, 128 + 8 * 5000);
   flip_byte(segment_, 0);
   EXPECT_EQ(code_of_reading(), "E_CORRUPT");
   flip_byte(segment_, 0);

@@ -116,7 +116,7 @@ TEST(Tensors, DamageIsFoundInItsBlockOnly) {
     dataset->append(TensorRows(schema, 0, 10).batch);
   }
   std::fstream file(folder.file("d/segments/00000000.seg"), std::ios::binary | std::ios::in | std::ios::out);
-  file.seekp(static_cast<std::streamoff>(64 + 4 * schema.record_bytes() + 1000));
+  file.seekp(static_cast<std::streamoff>(RecordLayout(schema.record_bytes()).record_at(4) + 1000));
   file.put('x');
   file.close();
   const auto snapshot = Dataset::open(folder.file("d"), true)->snapshot();

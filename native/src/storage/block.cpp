@@ -1,0 +1,66 @@
+#include "storage/block.h"
+
+#include <cstddef>
+#include <cstring>
+
+#include "base/crc32c.h"
+#include "storage/chunk.h"
+
+namespace sluice {
+
+namespace {
+
+constexpr char kBlockMagic[8] = {'S', 'L', 'B', 'L', 'K', '3', '\n', '\0'};
+
+struct Entry {
+  BlockSums sums;
+  uint32_t crc;  // of the block's number and the sums
+};
+
+uint32_t entry_crc(const BlockSums& sums, uint64_t block) { return crc32c(&sums, sizeof sums, crc32c(&block, sizeof block)); }
+
+}  // namespace
+
+BlockSums begun_sums(uint64_t block) {
+  return {0, 0, chunk_seed(ChunkKind::kPayload, block), chunk_seed(ChunkKind::kBlockTimestamps, block), chunk_seed(ChunkKind::kBlockLabels, block)};
+}
+
+BlockSums extended(BlockSums sums, const RecordLayout& layout, uint64_t rows, const void* records, const void* timestamps, const void* labels) {
+  sums.rows += static_cast<uint32_t>(rows);
+  sums.records = crc32c(records, rows * layout.record_bytes, sums.records);
+  sums.timestamps = crc32c(timestamps, rows * 8, sums.timestamps);
+  sums.labels = crc32c(labels, rows * 4, sums.labels);
+  return sums;
+}
+
+std::string block_entry(const BlockSums& sums, uint64_t block) {
+  const Entry entry{sums, entry_crc(sums, block)};
+  return {reinterpret_cast<const char*>(&entry), sizeof entry};
+}
+
+std::optional<BlockSums> parse_block_entry(std::string_view bytes, uint64_t block) {
+  Entry entry;
+  if (bytes.size() != sizeof entry) return std::nullopt;
+  std::memcpy(&entry, bytes.data(), sizeof entry);
+  if (entry.crc != entry_crc(entry.sums, block)) return std::nullopt;
+  return entry.sums;
+}
+
+BlockHeader block_header(const BlockSums& sums, uint64_t block, const RecordLayout& layout) {
+  BlockHeader header{};
+  std::memcpy(header.magic, kBlockMagic, sizeof kBlockMagic);
+  header.first_key = block << layout.block_bits;
+  header.record_bytes = layout.record_bytes;
+  header.sums = sums;
+  header.crc = crc32c(&header, offsetof(BlockHeader, crc));
+  return header;
+}
+
+std::optional<BlockSums> parse_block_header(const BlockHeader& header, uint64_t block, const RecordLayout& layout) {
+  const bool ours = std::memcmp(header.magic, kBlockMagic, sizeof kBlockMagic) == 0 && header.crc == crc32c(&header, offsetof(BlockHeader, crc)) &&
+                    header.first_key == block << layout.block_bits && header.record_bytes == layout.record_bytes && header.sums.rows <= layout.block_rows();
+  if (!ours) return std::nullopt;
+  return header.sums;
+}
+
+}  // namespace sluice

@@ -18,7 +18,9 @@ const table: Record<string, [string, string, string[]]> = {
   'a misspelt word': [
     'csv',
     'cvs',
-    ['4:21 dataset.source.format: expected one of parquet, csv, jsonl, images, binary, criteo, found "cvs"; did you mean "csv"?'],
+    [
+      '4:21 dataset.source.format: expected one of parquet, csv, jsonl, images, binary, criteo, criteo-tsv, found "cvs"; did you mean "csv"?',
+    ],
   ],
   'an id with capitals': [
     'id: numbers',
@@ -92,6 +94,26 @@ const table: Record<string, [string, string, string[]]> = {
     '{ column: y }',
     '{ column: y, classes: 1 }',
     ['6:32 dataset.label.classes: expected a whole number from 2 to 100000 or a list of text (at least 2 and at most 100000), found 1'],
+  ],
+  'a unit and a format of the time': [
+    '{ column: when }',
+    '{ column: when, unit: s, format: YYYY }',
+    ['5:9 dataset.time: expected either column, with unit or format, or start and step, found a map with column, unit, format'],
+  ],
+  'a format of the time that is none': [
+    '{ column: when }',
+    '{ column: when, format: "%Y-%m" }',
+    ['5:33 dataset.time.format: expected YYYY or YY, MM, DD, HH, mm and ss, with signs or T and Z between, found "%Y-%m"'],
+  ],
+  'a threshold of frequency of one': [
+    'c: category',
+    'c: { category, atLeast: 1 }',
+    ['7:54 dataset.columns.c.atLeast: expected a whole number from 2 to 65535, found 1'],
+  ],
+  'a start that is no date': [
+    '{ format: csv, path: numbers.csv }',
+    '{ format: criteo-tsv, path: day_0, start: day }',
+    ['4:53 dataset.source.start: expected a date such as 2024-01-01 or 2024-01-01T12:00:00Z, found "day"'],
   ],
   'a class twice': ['{ column: y }', '{ column: y, classes: [a, b, a] }', ['6:39 dataset.label.classes[2]: expected every class once']],
   'a feature of a column that is not stored': [

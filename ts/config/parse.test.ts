@@ -71,6 +71,15 @@ test('one optimizer, or one for each part, with PyTorch’s defaults', async () 
   });
 });
 
+test('Criteo as it is published, and categories of many values', async () => {
+  const source = changed('{ format: csv, path: numbers.csv }', '{ format: criteo-tsv, path: day_* }');
+  const text = source.replace('c: category', 'c: { category, atLeast: 15 }, d: { hash: 1000 }, e: { category: 10 }');
+  const { dataset } = (await parse(text.replace('{ column: when }', '{ column: when, format: YYMMDDHH }'))).config;
+  assert.equal('source' in dataset && dataset.source, { format: 'criteo-tsv', path: ['day_*'], start: 0, days: 1, missing: 0 });
+  assert.equal(dataset.columns, { a: 'f32', n: 'i32', c: { atLeast: 15 }, d: { hash: 1000 }, e: { category: 10 } });
+  assert.equal(dataset.time, { column: 'when', format: 'YYMMDDHH' });
+});
+
 test('paths: sources as written, in a list; the first model absolute', async () => {
   const { config, dir } = await parse(changed('training:', 'training:\n  first: ./m.safetensors'));
   assert.equal('source' in config.dataset && config.dataset.source.path, ['numbers.csv']);

@@ -55,8 +55,22 @@ const codes = z.strictObject({
   category: whole(1, 2 ** 31 - 1).describe('Codes from 0 to this minus 1, as the source holds them.'),
 });
 
+const hashedCategory = z.strictObject({
+  hash: whole(1, 2 ** 31 - 1).describe('Values are hashed to codes from 0 to this minus 1: MurmurHash3 of 32 bits, modulo this.'),
+});
+
+const frequent = z
+  .strictObject({
+    category: z.null().optional().describe('Codes in order of appearance, as category.'),
+    atLeast: whole(2, 65_535).describe(
+      'A value gets a code of its own when it is seen for the n-th time; until then it has code 0, (rare).',
+    ),
+  })
+  .transform(({ atLeast }) => ({ atLeast }));
+
 export const columnForm = z
-  .union([z.enum(['f32', 'i32', 'category']), tensor, image, tokenized, hashed, bytes, codes], {
-    error: 'expected f32, i32, category, or a map with tensor, image, tokens (and tokenizer or hash), bytes or category',
+  .union([z.enum(['f32', 'i32', 'category']), tensor, image, tokenized, hashed, bytes, codes, hashedCategory, frequent], {
+    error:
+      'expected f32, i32, category, or a map with tensor, image, tokens (and tokenizer or hash), bytes, category (and atLeast) or hash',
   })
   .describe('How a column is stored. category: text or numbers with few different values, as codes in order of appearance.');

@@ -1,6 +1,7 @@
 // Section `dataset` of the pipeline file: where samples come from and what is stored of them.
 import { z } from 'zod';
 import { duration } from '../base/durations.js';
+import { timeFormatError } from '../sources/time-format.js';
 import { timePatternError } from '../sources/time-pattern.js';
 import { fieldTypes } from '../sources/spec.js';
 import { timeMs } from '../sources/times.js';
@@ -92,7 +93,24 @@ const criteo = z.strictObject({
     .describe('Splits of source_spec, in the order of arrival.'),
 });
 
-const source = z.discriminatedUnion('format', [files, images, binary, criteo]).describe('What holds the samples.');
+const moment = z
+  .string()
+  .refine((text) => !Number.isNaN(timeMs(text, 'ms')), { error: 'expected a date such as 2024-01-01 or 2024-01-01T12:00:00Z' })
+  .transform((text) => timeMs(text, 'ms'));
+
+const criteoTsv = z.strictObject({
+  format: z
+    .literal('criteo-tsv')
+    .describe(
+      "Criteo's logs as they are published, tab-separated; columns label, I1 to I13, C1 to C26, and time, spread over the day of the file.",
+    ),
+  path: paths('A file, of the day that the number behind day_ in its name tells, or else its place in the list'),
+  start: moment.prefault('1970-01-01').describe('The day 0.'),
+  days: whole(1, 36_600).default(1).describe('Days that a file covers: 7 for the train.txt of 2014.'),
+  missing: z.number().default(0).describe('What a number that is missing becomes.'),
+});
+
+const source = z.discriminatedUnion('format', [files, images, binary, criteo, criteoTsv]).describe('What holds the samples.');
 
 const columnTime = z.strictObject({
   column: columnName.describe('Column with the time at which a sample arrived.'),
@@ -102,12 +120,18 @@ const columnTime = z.strictObject({
     .describe('Unit of a column of numbers, counted from 1970-01-01 UTC. Dates and ISO 8601 text need none.'),
 });
 
-const madeTime = z.strictObject({
-  start: z
+const formatTime = z.strictObject({
+  column: columnName.describe('Column with the time at which a sample arrived.'),
+  format: z
     .string()
-    .refine((text) => !Number.isNaN(timeMs(text, 'ms')), { error: 'expected a date such as 2024-01-01 or 2024-01-01T12:00:00Z' })
-    .transform((text) => timeMs(text, 'ms'))
-    .describe('Time of the first sample, where the data has none.'),
+    .min(1)
+    .max(64)
+    .refine((format) => timeFormatError(format) === undefined, { error: (issue) => `expected ${timeFormatError(issue.input as string)}` })
+    .describe('How the time is written: YYYY or YY, MM, DD, HH, mm, ss, e.g. YYMMDDHH or MM/DD/YYYY HH:mm (UTC).'),
+});
+
+const madeTime = z.strictObject({
+  start: moment.describe('Time of the first sample, where the data has none.'),
   step: z
     .union(
       [
@@ -125,7 +149,7 @@ const madeTime = z.strictObject({
 });
 
 const time = z
-  .union([columnTime, madeTime], { error: 'expected either column or start and step' })
+  .union([columnTime, formatTime, madeTime], { error: 'expected either column, with unit or format, or start and step' })
   .describe('Timestamps of the samples (UTC).');
 
 const thresholdLabel = z.strictObject({

@@ -17,7 +17,7 @@ pipeline:
 dataset:
   id: flights                   # pipelines with the same dataset share its stored samples
   source:
-    format: parquet             # parquet | csv | images | binary | criteo
+    format: parquet             # parquet | csv | jsonl | images | binary | criteo | criteo-tsv
     # A path or a list of paths in the order of arrival, relative to this file. npm:<package>/<path> is a file of an
     # installed package (this one: npm install vega-datasets).
     path: npm:vega-datasets/data/flights-3m.parquet
@@ -26,10 +26,12 @@ dataset:
     # { format: images, path: data/*, labels: labels.csv, timePattern: "{YYYY}-{MM}-{DD}" }
     # { format: binary, path: data/*.bin, skip: 0, fields: [{ name: image, type: uint8, shape: [3, 32, 32], permute: [1, 2, 0] }] }
     # { format: criteo, path: data/criteo, splits: [train] }
+    # { format: criteo-tsv, path: data/day_*, start: 2024-01-01, days: 1, missing: 0 } has columns label, I1 to I13, C1 to C26, time
   # module: ./my-source.ts      # instead of source: a module of yours, made with defineSource()
   time:
     column: date
     # unit: ms                  # of number columns: s | ms | us | ns | min | h | d; dates and ISO text need none
+    # format: YYMMDDHH          # instead of unit: how the time is written, from YYYY or YY, MM, DD, HH, mm, ss
     # start: 2024-01-01         # instead of column: data without times; the n-th sample gets start + n * step
     # step: 1s
   label:
@@ -40,6 +42,7 @@ dataset:
   columns:                      # what is stored: f32 | i32 | category, or one of
     # { tensor: u8, shape: [32, 32, 3] }   { image: [224, 224, 3], fit: cover, onError: fail }   { bytes: 1000 }
     # { tokens: 128, tokenizer: ./tokenizer.json }   { tokens: 128, hash: 30000 }   { category: 1000 } (codes as they are)
+    # { hash: 1000000 } (hashed to that many codes)   { category, atLeast: 15 } (a code of its own when seen for the 15th time)
     distance: f32
     origin: category
     destination: category

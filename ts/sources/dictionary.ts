@@ -45,6 +45,12 @@ export class Dictionary {
     return code;
   }
 
+  /** Forgets the values behind the first `size`; they are stored until others take their codes. */
+  truncate(size: number): void {
+    for (const value of this.#values.splice(size)) this.#codes.delete(value);
+    this.#stored = Math.min(this.#stored, this.size);
+  }
+
   /** The state entries that changed since the last call: none when no value was added. */
   entries(): Record<string, string> {
     const changed: Record<string, string> = {};

@@ -17,7 +17,7 @@ function run(values: Record<string, ColumnValues>, changes: Partial<DatasetSpec>
   return encode(
     { rows, columns },
     spec,
-    { dictionaries: new Map([['c', dictionary]]), tokenizers: new Map() },
+    { dictionaries: new Map([['c', dictionary]]), frequencies: new Map(), tokenizers: new Map() },
     { part: 'file.csv', firstRow: 1000 },
   );
 }
@@ -111,7 +111,7 @@ test('a column that is shorter than its batch is told', async () => {
     encode(
       { rows: 2, columns: { t: [1, 2], y: [0] } },
       { time, label: { column: 'y' }, columns: {} },
-      { dictionaries: new Map(), tokenizers: new Map() },
+      { dictionaries: new Map(), frequencies: new Map(), tokenizers: new Map() },
       {
         part: 'p',
         firstRow: 0,

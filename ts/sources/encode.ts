@@ -5,22 +5,31 @@ import { cellLength } from './cells.js';
 import { Column, type Place, toNumber } from './column.js';
 import { type Dictionary, maxCategories, maxCategoryLength } from './dictionary.js';
 import { encodeBytes, encodeTensor, encodeTokens } from './encode-large.js';
-import { isBytes, isCodes, isTensor, isTokens, storedColumn } from './forms.js';
+import { isBytes, isCodes, isFrequent, isHash, isTensor, isTokens, storedColumn } from './forms.js';
+import type { Frequency } from './frequency.js';
+import { murmur3 } from './murmur3.js';
 import type { ColumnType, DatasetSpec, LabelSpec } from './spec.js';
-import { timeMs } from './times.js';
+import { timeReader } from './time-format.js';
 import type { Tokenizer } from './tokens.js';
-import type { ColumnValues, RecordBatch } from './types.js';
+import type { RecordBatch } from './types.js';
 
 export type { Place } from './column.js';
 
 /** What gives values their codes, by column. */
-export type Coders = { dictionaries: ReadonlyMap<string, Dictionary>; tokenizers: ReadonlyMap<string, Tokenizer> };
+export type Coders = {
+  dictionaries: ReadonlyMap<string, Dictionary>;
+  /** Of the columns whose values need to be frequent to get a code. */
+  frequencies: ReadonlyMap<string, Frequency>;
+  tokenizers: ReadonlyMap<string, Tokenizer>;
+};
 
 /** Encoded rows; `columns` in the order of the spec. `dropped`: 1 for rows that are not to be stored. */
 export type Encoded = Omit<Batch, 'state'> & { dropped?: Uint8Array | undefined };
 
 /** What a category that is null is stored as. */
 export const missingCategory = '(missing)';
+/** What a category that is not frequent is stored as: code 0 of such a column's dictionary. */
+export const rareCategory = '(rare)';
 
 /** Columns of the source that a dataset needs. */
 export function neededColumns(spec: DatasetSpec): string[] {
@@ -54,9 +63,11 @@ export function encodeTimes(batch: RecordBatch, spec: DatasetSpec, place: Place)
   const column = new Column(time.column, batch, place);
   const { values, rows } = column;
   const times = new Float64Array(rows);
+  const read = timeReader(time);
   for (let i = 0; i < rows; i++) {
-    const ms = timeMs(values[i], time.unit);
+    const ms = read(values[i]);
     if (Number.isNaN(ms)) {
+      if ('format' in time) return column.fail('E_SOURCE', i, `a time written as ${time.format}`);
       const hint = `numbers count units of dataset.time.unit, here ${time.unit}; text is ISO 8601, like 2024-05-01T12:30:00Z`;
       column.fail('E_SOURCE', i, 'a time of the years 0 to 9999', hint);
     }
@@ -147,12 +158,14 @@ function encodeColumn(column: Column, form: ColumnType, coders: Coders): Batch['
   if (isTokens(form)) return encodeTokens(column, form.tokens, coderOf(column, coders.tokenizers).tokenize);
   if (isBytes(form)) return encodeBytes(column, form);
   if (isCodes(form)) return encodeCodes(column, form.category);
+  if (isHash(form)) return encodeHashes(column, form.hash);
+  if (isFrequent(form)) return encodeFrequent(column, coderOf(column, coders.dictionaries), coderOf(column, coders.frequencies));
   return decoded(column);
 }
 
 function coderOf<T>(column: Column, coders: ReadonlyMap<string, T>): T {
   const coder = coders.get(column.name);
-  if (coder === undefined) throw new SluiceError('E_INTERNAL', `column '${column.name}' has no dictionary or tokenizer`);
+  if (coder === undefined) throw new SluiceError('E_INTERNAL', `column '${column.name}' has no dictionary, counts or tokenizer`);
   return coder;
 }
 
@@ -204,8 +217,7 @@ function encodeCategories(column: Column, dictionary: Dictionary): Int32Array<Ar
   for (let i = 0; i < rows; i++) {
     const value = values[i];
     if (value !== last || code < 0) {
-      const text = typeof value === 'string' ? value : categoryText(value);
-      if (text === undefined) column.fail('E_SOURCE', i, 'a text or a number');
+      const text = categoryText(column, i);
       code = dictionary.find(text) ?? addCategory(column, i, dictionary, text);
       last = value;
     }
@@ -221,9 +233,29 @@ function addCategory(column: Column, row: number, dictionary: Dictionary, text: 
   return dictionary.add(text);
 }
 
-/** Undefined for a list. */
-function categoryText(value: Exclude<ColumnValues[number], string>): string | undefined {
+function encodeHashes(column: Column, codes: number): Int32Array<ArrayBuffer> {
+  const encoded = new Int32Array(column.rows);
+  for (let i = 0; i < column.rows; i++) encoded[i] = murmur3(categoryText(column, i)) % codes;
+  return encoded;
+}
+
+/** A value's own code from the occurrence on that makes it frequent. */
+function encodeFrequent(column: Column, dictionary: Dictionary, frequency: Frequency): Int32Array<ArrayBuffer> {
+  const codes = new Int32Array(column.rows);
+  for (let i = 0; i < column.rows; i++) {
+    const text = categoryText(column, i);
+    const code = dictionary.find(text);
+    if (code !== undefined) codes[i] = code;
+    else if (frequency.add(murmur3(text))) codes[i] = addCategory(column, i, dictionary, text);
+  }
+  return codes;
+}
+
+function categoryText(column: Column, row: number): string {
+  const value = column.values[row];
+  if (typeof value === 'string') return value;
   if (value === null || value === undefined) return missingCategory;
   if (value instanceof Date) return value.toISOString();
-  return typeof value === 'object' ? undefined : String(value);
+  if (typeof value === 'object') column.fail('E_SOURCE', row, 'a text or a number');
+  return String(value);
 }

@@ -15,8 +15,12 @@ const place = { part: 'file.csv', firstRow: 10 };
 
 function cells(form: ColumnType, values: ColumnValues, rows = 2, tokenizers = new Map()) {
   const spec: DatasetSpec = { time: { start: 0, step: 1 }, label: { column: 'y' }, columns: { x: form } };
-  return encode({ rows, columns: { y: new Array(rows).fill(0), x: values } }, spec, { dictionaries: new Map(), tokenizers }, place)
-    .columns[0]!;
+  return encode(
+    { rows, columns: { y: new Array(rows).fill(0), x: values } },
+    spec,
+    { dictionaries: new Map(), frequencies: new Map(), tokenizers },
+    place,
+  ).columns[0]!;
 }
 
 test('tensors come as lists, typed arrays, text, or one array for all rows', () => {

@@ -1,12 +1,14 @@
 // From the form that a pipeline gives a column to what the core stores.
 import type { Column, Schema } from '../native/types.js';
-import type { BytesForm, CodesForm, ColumnType, DatasetSpec, ImageForm, TensorForm, TokensForm } from './spec.js';
+import type { BytesForm, CodesForm, ColumnType, DatasetSpec, FrequentForm, HashForm, ImageForm, TensorForm, TokensForm } from './spec.js';
 
 export const isTensor = (form: ColumnType): form is TensorForm => typeof form === 'object' && 'tensor' in form;
 export const isImage = (form: ColumnType): form is ImageForm => typeof form === 'object' && 'image' in form;
 export const isTokens = (form: ColumnType): form is TokensForm => typeof form === 'object' && 'tokens' in form;
 export const isBytes = (form: ColumnType): form is BytesForm => typeof form === 'object' && 'bytes' in form;
 export const isCodes = (form: ColumnType): form is CodesForm => typeof form === 'object' && 'category' in form;
+export const isHash = (form: ColumnType): form is HashForm => typeof form === 'object' && 'hash' in form && !isTokens(form);
+export const isFrequent = (form: ColumnType): form is FrequentForm => typeof form === 'object' && 'atLeast' in form;
 
 export function storedColumn(name: string, form: ColumnType): Column {
   if (typeof form === 'string') return { name, type: form, shape: [] };

@@ -11,6 +11,7 @@ import { sourceFile, statusOf } from './files.js';
 import type { SourceFolder } from './paths.js';
 import type { DatasetSpec, ImagesSource } from './spec.js';
 import { timeInPath } from './time-pattern.js';
+import { timeReader } from './time-format.js';
 import { timeMs } from './times.js';
 import type { ColumnValues, SourcePart } from './types.js';
 
@@ -132,18 +133,13 @@ function timesOf(
   pictures: Pictures,
   files: readonly (Stats | undefined)[],
 ): number[] {
-  const unit = 'unit' in spec.time ? spec.time.unit : 'ms';
+  const read = timeReader('column' in spec.time ? spec.time : { column: 'time', unit: 'ms' });
   const search = timePattern === undefined ? undefined : timeInPath(timePattern);
   const { time } = pictures;
   return pictures.image.map((path, i) => {
     if (search) return checked(timeMs(search(path), 's'), `${folder.name}/${path}`, `a name with a time as in ${timePattern}`, path);
     if (time)
-      return checked(
-        timeMs(time[i], unit),
-        `${folder.name}/${labels}: column 'time', row ${i + 1}`,
-        'a time of the years 0 to 9999',
-        time[i],
-      );
+      return checked(read(time[i]), `${folder.name}/${labels}: column 'time', row ${i + 1}`, 'a time of the years 0 to 9999', time[i]);
     return checked(Math.floor(Number(files[i]?.mtimeMs)), `${folder.name}/${path}`, 'a file with a time', 'no file');
   });
 }

@@ -3,7 +3,9 @@
 import { SluiceError } from '../errors.js';
 import { Appender, type IngestStore } from './appender.js';
 import { Dictionary } from './dictionary.js';
-import type { Coders } from './encode.js';
+import { type Coders, rareCategory } from './encode.js';
+import { isFrequent } from './forms.js';
+import { Frequency } from './frequency.js';
 import { encodedInOrder, orderOf } from './order.js';
 import { checkUnchanged, type PartState, partKey, readLastMs, readPartState } from './progress.js';
 import { partsOf } from './read.js';
@@ -47,7 +49,7 @@ export async function ingest(options: IngestOptions): Promise<IngestResult> {
   const parts = await partsOf(source);
   const open = await openParts(parts, options);
   checkOrder(open, store);
-  const coders = await openCoders(options);
+  const coders = await openCoders(options, open[0]?.state);
   const grown = () =>
     Object.assign({}, ...[...coders.dictionaries.values()].map((dictionary) => dictionary.entries())) as Record<string, string>;
   const appender = new Appender(store, spec, grown);
@@ -65,10 +67,24 @@ export async function ingest(options: IngestOptions): Promise<IngestResult> {
   return { appended: total - before, total, parts: parts.length, skipped };
 }
 
-async function openCoders({ store, spec, folder }: IngestOptions): Promise<Coders> {
-  const categories = Object.keys(spec.columns).filter((name) => spec.columns[name] === 'category');
-  const dictionaries = new Map(categories.map((name) => [name, new Dictionary(name, (key) => store.state(key))]));
-  return { dictionaries, tokenizers: await openTokenizers(spec.columns, folder ?? process.cwd()) };
+/**
+ * `first`: of the part that comes first. Where it was begun before, the coders of frequent values are those of its beginning:
+ * counts are stored when a part is complete.
+ */
+async function openCoders({ store, spec, folder }: IngestOptions, first: PartState | undefined): Promise<Coders> {
+  const dictionaries = new Map<string, Dictionary>();
+  const frequencies = new Map<string, Frequency>();
+  const state = (key: string) => store.state(key);
+  for (const [name, form] of Object.entries(spec.columns)) {
+    if (form !== 'category' && !isFrequent(form)) continue;
+    const dictionary = new Dictionary(name, state);
+    dictionaries.set(name, dictionary);
+    if (form === 'category') continue;
+    frequencies.set(name, new Frequency(name, form.atLeast, state));
+    dictionary.truncate(first?.sizes[name] ?? dictionary.size);
+    if (dictionary.size === 0) dictionary.add(rareCategory);
+  }
+  return { dictionaries, frequencies, tokenizers: await openTokenizers(spec.columns, folder ?? process.cwd()) };
 }
 
 /** E_CHANGED where a tokenizer gives other ids than for the samples that are there. */
@@ -106,7 +122,7 @@ async function openParts(parts: SourcePart[], options: IngestOptions): Promise<O
 async function begin(part: SourcePart, rowsBefore: number, options: IngestOptions): Promise<PartState> {
   const content = (await part.contentHash?.()) ?? null;
   const order = await orderOf(part, options.spec, rowsBefore, () => checkStopped(options, part.name));
-  return { fingerprint: part.fingerprint, content, rows: 0, skipped: 0, complete: false, order };
+  return { fingerprint: part.fingerprint, content, rows: 0, skipped: 0, complete: false, sizes: {}, order };
 }
 
 /** A dataset is in order of time: what comes must not be older than what is there. */
@@ -129,12 +145,16 @@ function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-async function appendPart({ part, state }: OpenPart, coders: Coders, appender: Appender, options: IngestOptions): Promise<void> {
+async function appendPart({ part, state: begun }: OpenPart, coders: Coders, appender: Appender, options: IngestOptions): Promise<void> {
   const key = partKey(part.name);
-  let { rows, skipped } = state;
-  for await (const encoded of encodedInOrder({ part, order: state.order, spec: options.spec, coders }, rows)) {
+  let { rows, skipped } = begun;
+  const state = rows > 0 ? begun : { ...begun, sizes: sizesOf(coders) };
+  // Where values are counted, the rows that are in the dataset already are counted again.
+  let counted = coders.frequencies.size > 0 ? rows : 0;
+  for await (const encoded of encodedInOrder({ part, order: state.order, spec: options.spec, coders }, rows - counted)) {
     checkStopped(options, part.name);
-    for (let at = 0; at < encoded.labels.length; ) {
+    let at = Math.min(counted, encoded.labels.length);
+    for (counted -= at; at < encoded.labels.length; ) {
       const taken = appender.take(encoded, at);
       for (const dropped of encoded.dropped?.subarray(at, at + taken) ?? []) skipped += dropped;
       at += taken;
@@ -146,6 +166,12 @@ async function appendPart({ part, state }: OpenPart, coders: Coders, appender: A
     options.onProgress?.({ part: part.name, rowsDone: rows, rowsTotal: state.order.rows, samples: appender.samples });
   }
   appender.note(key, JSON.stringify({ ...state, rows, skipped, complete: true }));
+  for (const frequency of coders.frequencies.values())
+    for (const [entry, value] of Object.entries(frequency.entries())) appender.note(entry, value);
+}
+
+function sizesOf({ dictionaries, frequencies }: Coders): Record<string, number> {
+  return Object.fromEntries([...frequencies.keys()].map((name) => [name, dictionaries.get(name)!.size]));
 }
 
 function checkStopped({ signal }: IngestOptions, part: string): void {

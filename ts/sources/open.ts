@@ -2,6 +2,7 @@
 import { SluiceError } from '../errors.js';
 import { binaryPart, checkFields } from './binary.js';
 import { criteoParts } from './criteo.js';
+import { criteoTsvParts } from './criteo-tsv.js';
 import { csvPart } from './csv.js';
 import type { SourceFile } from './files.js';
 import { imagesPart } from './image-folder.js';
@@ -28,6 +29,7 @@ export async function openSource(config: DatasetSpec & { id: string; source?: So
     checkFields(source, config.columns);
     return { parts: async () => files.map((file) => binaryPart(file, source)) };
   }
+  if (source.format === 'criteo-tsv') return { parts: async () => criteoTsvParts(files, source) };
   return { parts: async () => files.map((file) => filePart(file, source)) };
 }
 

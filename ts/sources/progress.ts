@@ -13,6 +13,8 @@ const partState = z.strictObject({
   /** Those of them that were left out: see IngestResult. */
   skipped: z.int().min(0).default(0),
   complete: z.boolean(),
+  /** Sizes of the dictionaries of frequent values when the part was begun, by column. */
+  sizes: z.record(z.string(), z.int().min(0)).default({}),
   /** See PartOrder; found once, when the part is begun. */
   order: z.strictObject({ rows: z.int().min(0), sorted: z.boolean(), firstMs: z.number().nullable(), lastMs: z.number().nullable() }),
 });

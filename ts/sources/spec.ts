@@ -19,7 +19,13 @@ export type BytesForm = { bytes: number };
 /** Codes 0 … category-1 that the source holds itself: no dictionary is kept. */
 export type CodesForm = { category: number };
 
-export type ColumnType = 'f32' | 'i32' | 'category' | TensorForm | ImageForm | TokensForm | BytesForm | CodesForm;
+/** Codes 0 … hash-1 by a hash of the value: for more different values than a dictionary can hold. */
+export type HashForm = { hash: number };
+
+/** As category, but a value gets a code when it is seen for the n-th time; until then it is one of the rare ones, code 0. */
+export type FrequentForm = { atLeast: number };
+
+export type ColumnType = 'f32' | 'i32' | 'category' | TensorForm | ImageForm | TokensForm | BytesForm | CodesForm | HashForm | FrequentForm;
 
 export type TimeUnit = 's' | 'ms' | 'us' | 'ns' | 'min' | 'h' | 'd';
 
@@ -29,11 +35,14 @@ export type LabelSpec =
   | { column: string; real: true }
   | { column: string; classes?: number | string[] | undefined };
 
+/** `unit`: of a column of numbers, counted from 1970-01-01 UTC. `format`: as timeOfFormat() takes it. */
+export type ColumnTime = { column: string; unit: TimeUnit } | { column: string; format: string };
+
 /**
- * `unit`: of a column of numbers, counted from 1970-01-01 UTC. `start` and `step`, milliseconds: samples without a time
+ * `start` and `step`, milliseconds: samples without a time
  * of their own get one each, in the order of the source.
  */
-export type TimeSpec = { column: string; unit: TimeUnit } | { start: number; step: number };
+export type TimeSpec = ColumnTime | { start: number; step: number };
 
 export type DatasetSpec = {
   time: TimeSpec;
@@ -64,4 +73,10 @@ export type BinarySource = { format: 'binary'; path: readonly string[]; fields: 
 /** Folders with a feature_spec.yaml; its splits are read in the given order. */
 export type CriteoSource = { format: 'criteo'; path: readonly string[]; splits: readonly string[] };
 
-export type SourceSpec = FileSource | ImagesSource | BinarySource | CriteoSource;
+/**
+ * Criteo's published logs, see criteo-tsv.ts. `start`: of day 0, milliseconds; `days`: that a file covers; `missing`: what
+ * a missing number becomes.
+ */
+export type CriteoTsvSource = { format: 'criteo-tsv'; path: readonly string[]; start: number; days: number; missing: number };
+
+export type SourceSpec = FileSource | ImagesSource | BinarySource | CriteoSource | CriteoTsvSource;

@@ -18,7 +18,9 @@ const paths = (what: string) =>
 
 const files = z
   .strictObject({
-    format: z.enum(['parquet', 'csv', 'jsonl']).describe('Format of the files; jsonl: a JSON object on each line.'),
+    format: z
+      .enum(['parquet', 'csv', 'jsonl', 'webdataset'])
+      .describe('Format of the files; jsonl: a JSON object on each line; webdataset: tar archives whose members are named by sample.'),
     path: paths('A file'),
     delimiter: z
       .string()

@@ -17,7 +17,7 @@ pipeline:
 dataset:
   id: flights                   # pipelines with the same dataset share its stored samples
   source:
-    format: parquet             # parquet | csv | jsonl | images | binary | criteo | criteo-tsv
+    format: parquet             # parquet | csv | jsonl | webdataset | images | binary | criteo | criteo-tsv
     # A path or a list of paths in the order of arrival, relative to this file. npm:<package>/<path> is a file of an
     # installed package (this one: npm install vega-datasets).
     path: npm:vega-datasets/data/flights-3m.parquet

@@ -26,9 +26,9 @@ const refused = (content: string | Uint8Array, texts: string[], columns = ['a'])
 test('fields, null and missing ones, numbers, truth values and texts', async () => {
   const part = partOf(lines({ a: 1.5, b: 'x', c: true }, { a: null, b: 'é\n', c: false }, { b: '' }));
   const { a, b, c } = await collect(part, ['a', 'b', 'c']);
-  assert.equal(a, [1.5, null, undefined]);
+  assert.equal(a, [1.5, null, null]);
   assert.equal(b, ['x', 'é\n', '']);
-  assert.equal(c, [true, false, undefined]);
+  assert.equal(c, [true, false, null]);
 });
 
 test('a path leads to what lies deeper, also in lists; a name with dots comes first', async () => {
@@ -38,13 +38,13 @@ test('a path leads to what lies deeper, also in lists; a name with dots comes fi
   assert.equal(Object.values(found), [
     ['u', null],
     [3, null],
-    ['x', undefined],
+    ['x', null],
     [1, 4],
   ]);
 });
 
 test('names of Object.prototype are not fields', async () => {
-  await refused(lines({ b: 1 }), ["none of its first 1 rows has a field 'constructor'"], ['constructor']);
+  await refused(lines({ b: 1 }), ["none of its first 1 rows has a 'constructor'"], ['constructor']);
   const { ['__proto__.x']: x } = await collect(partOf('{"__proto__": {"x": 1}}\n'), ['__proto__.x']);
   assert.equal(x, [1]);
 });
@@ -127,7 +127,7 @@ test('objects, lists of objects and ragged lists are no values', async () => {
 });
 
 test('a field that is nowhere is told with those that there are', async () => {
-  const error = await refused(lines({ b: 1, c: 2 }, { d: 1 }), ["none of its first 2 rows has a field 'a'"]);
+  const error = await refused(lines({ b: 1, c: 2 }, { d: 1 }), ["none of its first 2 rows has a 'a'"]);
   assert.match(error.hint ?? '', 'b, c');
 });
 

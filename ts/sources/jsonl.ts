@@ -2,18 +2,15 @@
 import { dirname } from 'node:path';
 import { SluiceError } from '../errors.js';
 import { checkUtf8 } from './bytes.js';
+import { Collector } from './collector.js';
 import { contentHash, type SourceFile } from './files.js';
+import { columnValue, type FieldPath, fieldOf, fieldPath, isObject, type Json, kindOf } from './json-values.js';
 import { lineBlocks } from './lines.js';
-import type { ColumnValue, RecordBatch, SourcePart } from './types.js';
+import type { RecordBatch, SourcePart } from './types.js';
 
 const batchRows = 65_536;
 /** Of lines: a batch of long ones ends earlier. */
 const batchBytes = 2 ** 25;
-/** Nested lists are tensors, which have at most 8 dimensions. */
-const maxDepth = 8;
-
-type Json = { [name: string]: unknown };
-
 /**
  * The part that a file of JSON lines is. A column is a field of the objects, or by a path such as `user.name` or
  * `versions.0.created` what lies deeper; a field that is null or not there is null. Lists, also nested ones, are tensors.
@@ -31,21 +28,21 @@ export function jsonlPart(file: SourceFile): SourcePart {
 }
 
 async function* readRows(file: SourceFile, columns: string[], startRow: number): AsyncGenerator<RecordBatch> {
-  const collector = new Collector(file.name, columns);
+  const objects = new Objects(file.name, columns, startRow === 0);
   let toSkip = startRow;
   let bytes = 0;
   for await (const block of lineBlocks(file)) {
     checkUtf8(block.bytes, block.line, file.name);
     for (const { text, line } of linesOf(block.bytes, block.line)) {
       if (toSkip > 0) toSkip--;
-      else collector.add(text.toString(), line);
+      else objects.add(text.toString(), line);
     }
     bytes += block.bytes.length;
-    if (collector.rows < batchRows && bytes < batchBytes) continue;
-    if (collector.rows > 0) yield collector.batch(startRow === 0);
+    if (objects.rows < batchRows && bytes < batchBytes) continue;
+    if (objects.rows > 0) yield objects.batch();
     bytes = 0;
   }
-  if (collector.rows > 0) yield collector.batch(startRow === 0);
+  if (objects.rows > 0) yield objects.batch();
 }
 
 const [tab, newline, carriageReturn, blank] = [9, 10, 13, 32];
@@ -62,43 +59,33 @@ function* linesOf(bytes: Buffer, firstLine: number): Generator<{ text: Buffer; l
   }
 }
 
-/** Gathers objects column by column. */
-class Collector {
-  rows = 0;
-  #values: ColumnValue[][];
-  readonly #paths: { name: string; keys: string[] }[];
-  readonly #found: boolean[];
-  #firstFields: string[] | undefined;
-  #checked = false;
+class Objects {
+  readonly collector: Collector;
+  readonly #paths: FieldPath[];
+  /** Of the first object. */
+  #fields: string[] | undefined;
 
   constructor(
     private readonly file: string,
     private readonly columns: string[],
+    whole: boolean,
   ) {
-    this.#values = columns.map(() => []);
-    this.#paths = columns.map((name) => ({ name, keys: name.split('.') }));
-    this.#found = columns.map(() => false);
+    this.collector = new Collector(file, columns, whole);
+    this.#paths = columns.map(fieldPath);
+  }
+
+  get rows(): number {
+    return this.collector.rows;
   }
 
   add(text: string, line: number): void {
     const object = this.#parse(text, line);
-    this.#firstFields ??= Object.keys(object);
-    for (let c = 0; c < this.#paths.length; c++) {
-      const value = fieldOf(object, this.#paths[c]!);
-      if (value !== undefined) this.#found[c] = true;
-      this.#values[c]!.push(typeof value === 'object' && value !== null ? this.#list(value, c, line) : (value as ColumnValue));
-    }
-    this.rows++;
+    this.#fields ??= Object.keys(object);
+    this.collector.add((c) => columnValue(fieldOf(object, this.#paths[c]!), (got) => this.#fail(c, line, got)));
   }
 
-  /** `complete`: the batch begins with the file's first row, so that a name that nowhere occurs is a mistake. */
-  batch(complete: boolean): RecordBatch {
-    if (complete && !this.#checked) this.#checkFound();
-    this.#checked = true;
-    const batch = { rows: this.rows, columns: Object.fromEntries(this.columns.map((column, c) => [column, this.#values[c]!])) };
-    this.#values = this.columns.map(() => []);
-    this.rows = 0;
-    return batch;
+  batch(): RecordBatch {
+    return this.collector.batch(this.#fields ?? []);
   }
 
   #parse(text: string, line: number): Json {
@@ -111,54 +98,14 @@ class Collector {
         cause: error,
       });
     }
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
+    if (isObject(value)) return value;
     const hint = 'every line holds one JSON object; a file that is one list is not of this format: jq -c ".[]" splits it';
     throw new SluiceError('E_SOURCE', `${this.file}:${line}: expected a JSON object, got ${kindOf(value)}`, { hint });
   }
 
-  /** The numbers of a list, row-major where lists lie in it. */
-  #list(value: object, c: number, line: number): ColumnValue {
-    const fail = (got: string): never => {
-      const place = `${this.file}:${line}: column '${this.columns[c]}'`;
-      const hint = `the path of a field in an object has dots, e.g. ${this.columns[c]}.name`;
-      throw new SluiceError('E_SOURCE', `${place}: expected a text, a number or a list of numbers, got ${got}`, { hint });
-    };
-    let list = Array.isArray(value) ? (value as unknown[]) : fail('an object');
-    for (let depth = 1; list.some(Array.isArray); depth++) {
-      const length = (list[0] as unknown[]).length;
-      if (depth === maxDepth || !list.every((inner) => Array.isArray(inner) && inner.length === length))
-        fail('lists of different lengths or depths');
-      list = list.flat();
-    }
-    if (list.some((item) => typeof item === 'object' && item !== null)) fail('a list of objects');
-    return list as ArrayLike<number>;
+  #fail(c: number, line: number, got: string): never {
+    const place = `${this.file}:${line}: column '${this.columns[c]}'`;
+    const hint = `the path of a field in an object has dots, e.g. ${this.columns[c]}.name`;
+    throw new SluiceError('E_SOURCE', `${place}: expected a text, a number or a list of numbers, got ${got}`, { hint });
   }
-
-  #checkFound(): void {
-    const c = this.#found.indexOf(false);
-    if (c < 0) return;
-    const fields = this.#firstFields!;
-    const shown = fields.slice(0, 30).join(', ') + (fields.length > 30 ? ', …' : '');
-    throw new SluiceError('E_SOURCE', `${this.file}: none of its first ${this.rows} rows has a field '${this.columns[c]}'`, {
-      hint: `the first one has the fields ${shown}; a field that is null counts as being there`,
-    });
-  }
-}
-
-/** Undefined where it is not there. A field whose name has dots itself comes first. */
-function fieldOf(object: Json, { name, keys }: { name: string; keys: readonly string[] }): unknown {
-  if (Object.hasOwn(object, name)) return object[name];
-  if (keys.length === 1) return undefined;
-  let value: unknown = object;
-  for (const key of keys) {
-    if (value === null) return null;
-    if (typeof value !== 'object' || !Object.hasOwn(value as Json, key)) return undefined;
-    value = (value as Json)[key];
-  }
-  return value;
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return 'null';
-  return Array.isArray(value) ? 'a list' : `a ${typeof value}`;
 }

@@ -10,6 +10,7 @@ import { jsonlPart } from './jsonl.js';
 import { parquetPart } from './parquet.js';
 import { resolveFiles, resolveFolders } from './paths.js';
 import type { DatasetSpec, FileSource, SourceSpec } from './spec.js';
+import { webdatasetPart } from './webdataset.js';
 import type { Source, SourcePart } from './types.js';
 
 /** The source that a pipeline in `folder` names. E_NOT_FOUND, E_SOURCE, E_ARGUMENT, E_IO for its paths. */
@@ -35,5 +36,6 @@ export async function openSource(config: DatasetSpec & { id: string; source?: So
 
 function filePart(file: SourceFile, { format, delimiter }: FileSource): SourcePart {
   if (format === 'parquet') return parquetPart(file);
+  if (format === 'webdataset') return webdatasetPart(file);
   return format === 'jsonl' ? jsonlPart(file) : csvPart(file, delimiter);
 }

@@ -51,7 +51,7 @@ export type DatasetSpec = {
 };
 
 /** Files of a format, as the pipeline names them. `delimiter`: of CSV, one character; default: what the header row shows. */
-export type FileSource = { format: 'parquet' | 'csv' | 'jsonl'; path: readonly string[]; delimiter?: string | undefined };
+export type FileSource = { format: 'parquet' | 'csv' | 'jsonl' | 'webdataset'; path: readonly string[]; delimiter?: string | undefined };
 
 /** Folders of pictures. Columns: image, path, label and time, and those of the file `labels` in each folder. */
 export type ImagesSource = {

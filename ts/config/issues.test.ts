@@ -115,6 +115,16 @@ const table: Record<string, [string, string, string[]]> = {
     '{ format: criteo-tsv, path: day_0, start: day }',
     ['4:53 dataset.source.start: expected a date such as 2024-01-01 or 2024-01-01T12:00:00Z, found "day"'],
   ],
+  'a time of pictures from two places': [
+    '{ format: csv, path: numbers.csv }',
+    '{ format: images, path: p, timeFrom: exif, timePattern: "{unix}" }',
+    ['4:67 dataset.source.timePattern: expected either timeFrom or timePattern, found "{unix}"'],
+  ],
+  'a time of pictures from nowhere': [
+    '{ format: csv, path: numbers.csv }',
+    '{ format: images, path: p, timeFrom: exfi }',
+    ['4:48 dataset.source.timeFrom: expected exif, mtime or [exif, mtime], found "exfi"; did you mean "exif"?'],
+  ],
   'a class twice': ['{ column: y }', '{ column: y, classes: [a, b, a] }', ['6:39 dataset.label.classes[2]: expected every class once']],
   'a feature of a column that is not stored': [
     '{ column: a }',

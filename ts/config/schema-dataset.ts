@@ -33,24 +33,36 @@ const files = z
     path: ['delimiter'],
   });
 
-const images = z.strictObject({
-  format: z.literal('images').describe('Folders of pictures; columns image, path, label and time.'),
-  path: paths('A folder'),
-  labels: filePath
-    .optional()
-    .describe(
-      'A CSV file in each folder with a column path, and label and time as you like. Default: the label is the name of the folder that a picture lies in.',
-    ),
-  timePattern: z
-    .string()
-    .min(1)
-    .max(256)
-    .refine((pattern) => timePatternError(pattern) === undefined, {
-      error: (issue) => `expected ${timePatternError(issue.input as string)}`,
-    })
-    .optional()
-    .describe('Time in the path, e.g. IMG_{YYYY}{MM}{DD}_{hh}{mm}{ss}. Default: the time of `labels`, else that of the file.'),
-});
+const origin = z.enum(['exif', 'mtime']);
+
+const images = z
+  .strictObject({
+    format: z.literal('images').describe('Folders of pictures; columns image, path, label and time.'),
+    path: paths('A folder'),
+    labels: filePath
+      .optional()
+      .describe(
+        'A CSV file in each folder with a column path, and label and time as you like. Default: the label is the name of the folder that a picture lies in.',
+      ),
+    timePattern: z
+      .string()
+      .min(1)
+      .max(256)
+      .refine((pattern) => timePatternError(pattern) === undefined, {
+        error: (issue) => `expected ${timePatternError(issue.input as string)}`,
+      })
+      .optional()
+      .describe('Time in the path, e.g. IMG_{YYYY}{MM}{DD}_{hh}{mm}{ss}. Default: the time of `labels`, else that of the file.'),
+    timeFrom: z
+      .union([origin, z.tuple([z.literal('exif'), z.literal('mtime')])], { error: 'expected exif, mtime or [exif, mtime]' })
+      .transform((from) => (typeof from === 'string' ? [from] : from))
+      .optional()
+      .describe('Time of a picture: that of its EXIF data (DateTimeOriginal), that of its file, or the second where the first is missing.'),
+  })
+  .refine((source) => source.timeFrom === undefined || source.timePattern === undefined, {
+    error: 'expected either timeFrom or timePattern',
+    path: ['timePattern'],
+  });
 
 const maxFieldValues = 2 ** 26;
 

@@ -23,7 +23,7 @@ dataset:
     path: npm:vega-datasets/data/flights-3m.parquet
     # delimiter: ";"            # of csv (default: what the header row shows)
     # Other sources: folders of pictures (columns image, path, label, time), records of fixed width, Criteo as DLRM has it
-    # { format: images, path: data/*, labels: labels.csv, timePattern: "{YYYY}-{MM}-{DD}" }
+    # { format: images, path: data/*, labels: labels.csv, timePattern: "{YYYY}-{MM}-{DD}" } or with timeFrom: exif
     # { format: binary, path: data/*.bin, skip: 0, fields: [{ name: image, type: uint8, shape: [3, 32, 32], permute: [1, 2, 0] }] }
     # { format: criteo, path: data/criteo, splits: [train] }
     # { format: criteo-tsv, path: data/day_*, start: 2024-01-01, days: 1, missing: 0 } has columns label, I1 to I13, C1 to C26, time

@@ -1,18 +1,16 @@
 // A folder of pictures: each is a row, in order of time. Labels are the names of the folders that pictures lie in, or come
 // from a CSV file.
 import { createHash } from 'node:crypto';
-import { readdirSync, realpathSync, type Stats } from 'node:fs';
+import { readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { SluiceError } from '../errors.js';
 import { csvHeader, csvPart } from './csv.js';
 import { neededColumns } from './encode.js';
 import { sourceFile, statusOf } from './files.js';
+import { needsExif, placedTimes, takenTimes } from './image-times.js';
 import type { SourceFolder } from './paths.js';
 import type { DatasetSpec, ImagesSource } from './spec.js';
-import { timeInPath } from './time-pattern.js';
-import { timeReader } from './time-format.js';
-import { timeMs } from './times.js';
 import type { ColumnValues, SourcePart } from './types.js';
 
 const batchRows = 65_536;
@@ -34,35 +32,48 @@ export async function imagesPart(folder: SourceFolder, source: ImagesSource, spe
     });
   }
   const files = pictures.image.map((path) => statusOf(join(folder.path, path)));
-  const times = needed.includes('time') ? timesOf(folder, source, spec, pictures, files) : undefined;
-  const rows = times ? { ...pictures, time: times.map((ms) => new Date(ms)) } : pictures;
-  const order = pictures.image
-    .map((_, i) => i)
-    .sort((a, b) => (times ? times[a]! - times[b]! : 0) || compare(pictures.image[a]!, pictures.image[b]!));
-  const sorted = Object.fromEntries(Object.entries(rows).map(([name, values]) => [name, order.map((i) => values[i])]));
+  const timed = needed.includes('time');
+  const lazy = timed && needsExif(source);
+  const placed = arranged(pictures, timed && !lazy ? placedTimes(folder, source, spec, pictures, files) : undefined);
+  // To open all pictures takes long: it is done only when rows are asked for.
+  let taken: Promise<Arranged> | undefined;
+  const arrange = (): Promise<Arranged> => {
+    taken ??= takenTimes(folder, source.timeFrom!, pictures, files).then((times) => arranged(pictures, times));
+    return taken;
+  };
   const identity = (withMtime: boolean) =>
     digest(
-      order.map((i) => [
+      placed.order.map((i) => [
         pictures.image[i],
         files[i]?.size,
         withMtime && files[i]?.mtimeMs,
-        ...needed.map((name) => (own.indexOf(name) < 2 ? '' : rows[name]?.[i])),
+        ...needed.map((name) => (own.indexOf(name) < 2 || (lazy && name === 'time') ? '' : placed.rows[name]?.[i])),
       ]),
     );
   return {
     name: folder.name,
     fingerprint: identity(true),
     contentHash: async () => identity(false),
-    rows: order.length,
+    rows: placed.order.length,
     folder: folder.path,
     async *read(columns, startRow) {
+      const { order, rows } = lazy ? await arrange() : placed;
       for (let at = startRow; at < order.length; at += batchRows) {
-        const end = Math.min(order.length, at + batchRows);
-        const values = columns.map((name) => [name, sorted[name === 'path' ? 'image' : name]!.slice(at, end)] as const);
-        yield { rows: end - at, columns: Object.fromEntries(values) };
+        const picked = order.slice(at, at + batchRows);
+        const values = columns.map((name) => [name, picked.map((i) => rows[name === 'path' ? 'image' : name]![i])] as const);
+        yield { rows: picked.length, columns: Object.fromEntries(values) };
       }
     },
   };
+}
+
+/** `order`: places in `rows`, by time and path. */
+type Arranged = { order: number[]; rows: Pictures };
+
+function arranged(pictures: Pictures, times: readonly number[] | undefined): Arranged {
+  const { image } = pictures;
+  const order = image.map((_, i) => i).sort((a, b) => (times ? times[a]! - times[b]! : 0) || compare(image[a]!, image[b]!));
+  return { order, rows: times ? { ...pictures, time: times.map((ms) => new Date(ms)) } : pictures };
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -123,28 +134,4 @@ async function listed(folder: SourceFolder, labels: string, needed: readonly str
   if (empty >= 0)
     throw new SluiceError('E_SOURCE', `${file.name}: column 'path', row ${empty + 1}: expected the path of a picture, got nothing`);
   return { ...others, image: path as string[] };
-}
-
-/** Milliseconds, by dataset.source.timePattern, the CSV file's column time, or the time of the file. */
-function timesOf(
-  folder: SourceFolder,
-  { labels, timePattern }: ImagesSource,
-  spec: DatasetSpec,
-  pictures: Pictures,
-  files: readonly (Stats | undefined)[],
-): number[] {
-  const read = timeReader('column' in spec.time ? spec.time : { column: 'time', unit: 'ms' });
-  const search = timePattern === undefined ? undefined : timeInPath(timePattern);
-  const { time } = pictures;
-  return pictures.image.map((path, i) => {
-    if (search) return checked(timeMs(search(path), 's'), `${folder.name}/${path}`, `a name with a time as in ${timePattern}`, path);
-    if (time)
-      return checked(read(time[i]), `${folder.name}/${labels}: column 'time', row ${i + 1}`, 'a time of the years 0 to 9999', time[i]);
-    return checked(Math.floor(Number(files[i]?.mtimeMs)), `${folder.name}/${path}`, 'a file with a time', 'no file');
-  });
-}
-
-function checked(ms: number, place: string, expected: string, got: unknown): number {
-  if (Number.isNaN(ms)) throw new SluiceError('E_SOURCE', `${place}: expected ${expected}, got ${JSON.stringify(got)}`);
-  return ms;
 }

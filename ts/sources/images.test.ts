@@ -175,6 +175,66 @@ test('labels, times and more columns from a CSV file', async () => {
   await failure('E_SOURCE', ['set/damaged.csv.gz', 'unexpected end of file'], () => run(folder, { labels: 'damaged.csv.gz' }));
 });
 
+const taken = async (date: string, format: 'jpeg' | 'png' | 'webp' = 'jpeg') =>
+  await sharp(await picture(red, 5, 5))
+    .withExif({ IFD2: { DateTimeOriginal: date } })
+    .toFormat(format)
+    .toBuffer();
+
+test('times from EXIF data, of each format, in order of time', async () => {
+  const folder = await folderOf({
+    'cat/a.jpg': await taken('2024:05:03 00:00:00'),
+    'dog/b.png': await taken('2024:05:01 00:00:00', 'png'),
+    'cat/c.webp': await taken('2024:05:02 12:30:00', 'webp'),
+  });
+  const { store } = await run(folder, { timeFrom: ['exif'] });
+  assert.equal(store.timestamps, [Date.UTC(2024, 4, 1), Date.UTC(2024, 4, 2, 12, 30), Date.UTC(2024, 4, 3)]);
+  assert.equal(store.labels, [1, 0, 0]);
+  // Nothing is opened for a folder that is complete: copies are the same, and what is damaged since is not noticed.
+  utimesSync(join(folder, 'set/cat/a.jpg'), 2000, 2000);
+  assert.is((await run(folder, { timeFrom: ['exif'] }, specOf(square), store)).result.appended, 0);
+  writeFileSync(join(folder, 'set/cat/d.jpg'), await taken('2024:05:04 00:00:00'));
+  await failure('E_CHANGED', ['set'], () => run(folder, { timeFrom: ['exif'] }, specOf(square), store));
+});
+
+test('a picture without EXIF data is told, or has the time of its file', async () => {
+  const folder = await folderOf({
+    'cat/a.jpg': await taken('2024:05:03 00:00:00'),
+    'dog/b.png': undefined,
+    'dog/c.jpg': await taken('unknown'),
+  });
+  const error = await failure('E_SOURCE', ['set/dog/', 'DateTimeOriginal'], () => run(folder, { timeFrom: ['exif'] }));
+  assert.match(error.hint ?? '', '[exif, mtime]');
+  const { store } = await run(folder, { timeFrom: ['exif', 'mtime'] });
+  assert.equal(store.timestamps, [1_000_000, 1_000_000, Date.UTC(2024, 4, 3)]);
+});
+
+test('files that are no pictures have no EXIF data either', async () => {
+  for (const content of ['', 'x', '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>']) {
+    const folder = await folderOf({ 'cat/a.jpg': Buffer.from(content) });
+    await failure('E_SOURCE', ['set/cat/a.jpg', content === '' ? 'the file is empty' : 'neither JPEG, PNG nor WebP'], () =>
+      run(folder, { timeFrom: ['exif'] }),
+    );
+  }
+  const whole = await taken('2024:05:03 00:00:00');
+  for (const end of [20, 60, 130]) {
+    const folder = await folderOf({ 'cat/a.jpg': whole.subarray(0, end) });
+    await failure('E_SOURCE', ['set/cat/a.jpg'], () => run(folder, { timeFrom: ['exif'] }));
+  }
+});
+
+test('times of files, although a list has others; paths of a list with EXIF data stay in the folder', async () => {
+  const csv = 'path,label,time\na.png,cat,2024-01-01\n';
+  const folder = await folderOf({ 'a.png': undefined, 'list.csv': Buffer.from(csv) });
+  const { store } = await run(folder, { labels: 'list.csv', timeFrom: ['mtime'] });
+  assert.equal(store.timestamps, [1_000_000]);
+  const outside = await folderOf({
+    '../secret.jpg': await taken('2024:05:03 00:00:00'),
+    'list.csv': Buffer.from('path,label\n../secret.jpg,cat\n'),
+  });
+  await failure('E_SOURCE', ['set', 'a path within'], () => run(outside, { labels: 'list.csv', timeFrom: ['exif'] }));
+});
+
 test('paths of a list stay in its folder', async () => {
   for (const path of ['../secret.png', '/etc/passwd', 'x/../../secret.png', '..']) {
     const csv = `path,label,time\n${path},cat,2024-01-01\n`;

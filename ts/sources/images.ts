@@ -11,6 +11,8 @@ import type { DatasetSpec, ImageForm } from './spec.js';
 import type { RecordBatch } from './types.js';
 
 const maxFileBytes = 2 ** 28;
+/** They tell the format. */
+const headBytes = 12;
 /** Of a picture before it is resized: a small file can claim any size. */
 const maxPixels = 100_000_000;
 const fits = { cover: 'cover', contain: 'contain', stretch: 'fill' } as const;
@@ -66,7 +68,15 @@ function bytesOf(value: unknown): Uint8Array {
   throw new Undecodable(value === null || value === undefined ? 'there is none' : 'it is neither a path nor bytes');
 }
 
-async function readPicture(path: string): Promise<Uint8Array> {
+/** The EXIF data of a picture's file, if it has any. Throws what sharp throws. */
+export async function exifOf(path: string): Promise<Buffer | undefined> {
+  checkFormat(await readPicture(path, headBytes));
+  const picture = (await library())(path, { limitInputPixels: maxPixels });
+  return (await picture.metadata()).exif;
+}
+
+/** At most the first `most` bytes. */
+async function readPicture(path: string, most = maxFileBytes): Promise<Uint8Array> {
   // Without O_NONBLOCK opening a named pipe would wait for a writer.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
     throw new Undecodable(error.code === 'ENOENT' ? `there is no file ${path}` : error.message);
@@ -75,7 +85,9 @@ async function readPicture(path: string): Promise<Uint8Array> {
     const status = await file.stat();
     if (!status.isFile()) throw new Undecodable(`${path} is not a file`);
     if (status.size > maxFileBytes) throw new Undecodable(`the file has ${status.size} bytes, at most ${maxFileBytes} are read`);
-    return await file.readFile();
+    if (most >= status.size) return await file.readFile();
+    const { buffer, bytesRead } = await file.read(new Uint8Array(most), 0, most, 0);
+    return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();
   }
@@ -90,15 +102,24 @@ function formatOf(bytes: Uint8Array): 'jpeg' | 'png' | 'webp' | undefined {
   return text(0, 4) === 'RIFF' && text(8, 12) === 'WEBP' ? 'webp' : undefined;
 }
 
-/** From a picture's file to height * width * channels values. Throws what sharp throws. */
-async function decoderOf({ image: [height, width, channels], fit }: ImageForm): Promise<(file: Uint8Array) => Promise<Uint8Array>> {
+/** Other formats that libvips knows are programs more than pictures (SVG) or rarely meant (PDF). */
+function checkFormat(file: Uint8Array): void {
+  if (formatOf(file) === undefined) throw new Undecodable(file.length === 0 ? 'the file is empty' : 'it is neither JPEG, PNG nor WebP');
+}
+
+async function library() {
   const { default: sharp } = await import('sharp');
   // A thread for each picture, many pictures at a time; libvips' cache would only hold what is read once.
   sharp.concurrency(1);
   sharp.cache(false);
+  return sharp;
+}
+
+/** From a picture's file to height * width * channels values. Throws what sharp throws. */
+async function decoderOf({ image: [height, width, channels], fit }: ImageForm): Promise<(file: Uint8Array) => Promise<Uint8Array>> {
+  const sharp = await library();
   return async (file) => {
-    // Other formats that libvips knows are programs more than pictures (SVG) or rarely meant (PDF).
-    if (formatOf(file) === undefined) throw new Undecodable(file.length === 0 ? 'the file is empty' : 'it is neither JPEG, PNG nor WebP');
+    checkFormat(file);
     const picture = sharp(file, { limitInputPixels: maxPixels, failOn: 'error', sequentialRead: true, autoOrient: true });
     const sized = picture.resize(width, height, { fit: fits[fit], background: black });
     const { data, info } = await inChannels(sized, channels).raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
@@ -117,7 +138,7 @@ function inChannels(picture: Sharp, channels: 1 | 3 | 4): Sharp {
  * Runs work(0) … work(count - 1), as many at a time as keep all cores busy: a picture waits for its file now and then. After an error no further one begins; of
  * several errors that of the first row is thrown.
  */
-async function inParallel(count: number, work: (i: number) => Promise<void>): Promise<void> {
+export async function inParallel(count: number, work: (i: number) => Promise<void>): Promise<void> {
   let next = 0;
   let failure: { row: number; error: unknown } | undefined;
   const worker = async () => {

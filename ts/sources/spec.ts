@@ -59,6 +59,8 @@ export type ImagesSource = {
   path: readonly string[];
   labels?: string | undefined;
   timePattern?: string | undefined;
+  /** Instead of both: the EXIF data of pictures, the times of files, or these where those are missing. */
+  timeFrom?: readonly ('exif' | 'mtime')[] | undefined;
 };
 
 export const fieldTypes = ['int8', 'uint8', 'int16', 'int32', 'float16', 'float32', 'float64'] as const;

@@ -2,8 +2,13 @@
 import { SluiceError } from '../errors.js';
 import type { ColumnValue, RecordBatch } from './types.js';
 
+/** So many rows are looked at before a column that none of them has counts as a mistake. */
+const checkedRows = 65_536;
+
 export class Collector {
+  /** Of the batch that is being gathered. */
   rows = 0;
+  #before = 0;
   #values: ColumnValue[][];
   readonly #found: boolean[];
   #checked: boolean;
@@ -29,9 +34,13 @@ export class Collector {
     this.rows++;
   }
 
-  /** `known`: names that rows have, for the message. E_SOURCE where no row of the first batch has a column. */
-  batch(known: readonly string[]): RecordBatch {
-    if (!this.#checked) this.#check(known);
+  /**
+   * `known`: names that rows have, for the message; `last`: no batch follows. E_SOURCE where none of the first rows has a
+   * column.
+   */
+  batch(known: readonly string[], last = false): RecordBatch {
+    this.#before += this.rows;
+    if (!this.#checked && (last || this.#before >= checkedRows)) this.#check(known);
     const batch = { rows: this.rows, columns: Object.fromEntries(this.columns.map((column, c) => [column, this.#values[c]!])) };
     this.#values = this.columns.map(() => []);
     this.rows = 0;
@@ -43,7 +52,7 @@ export class Collector {
     const c = this.#found.indexOf(false);
     if (c < 0) return;
     const shown = known.slice(0, 30).join(', ') + (known.length > 30 ? ', …' : '');
-    throw new SluiceError('E_SOURCE', `${this.file}: none of its first ${this.rows} rows has a '${this.columns[c]}'`, {
+    throw new SluiceError('E_SOURCE', `${this.file}: none of its first ${this.#before} rows has a '${this.columns[c]}'`, {
       hint: `the first one has ${shown}`,
     });
   }

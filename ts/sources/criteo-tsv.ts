@@ -1,15 +1,16 @@
 // Criteo's click logs as they are published: tab-separated lines without a header, a file for each day (or for several).
 // Columns: label; I1 … I13, numbers; C1 … C26, categories of eight hexadecimal digits; time, which is made from the day.
 import { SluiceError } from '../errors.js';
+import { batchRowsFor } from './batch-size.js';
 import { contentHash, type SourceFile } from './files.js';
 import { countLines, lineBlocks } from './lines.js';
 import type { CriteoTsvSource } from './spec.js';
 import type { ColumnValues, RecordBatch, SourcePart } from './types.js';
 
-const batchRows = 65_536;
 const numbers = 13;
 const categories = 26;
 const fields = 1 + numbers + categories;
+const batchRows = batchRowsFor(fields);
 const dayMs = 86_400_000;
 
 const names = [

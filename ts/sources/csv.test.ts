@@ -185,6 +185,58 @@ test('batches of a large file follow each other, from any row on', async () => {
   }
 });
 
+/** More than one chunk of plain lines, with a byte order mark, blank lines and text beyond ASCII. */
+const plainRows = 30_000;
+const plainLine = (i: number) => `${i},${i % 7 === 0 ? '' : `täxt ${i}`},x${'\n'.repeat(i % 1000 === 0 ? 2 : 1)}`;
+const plainText = () => `\ufeffa,b,c\n${Array.from({ length: plainRows }, (_, i) => plainLine(i)).join('')}`;
+
+test('plain lines and quoted ones behind them are one file', async () => {
+  for (const tail of [
+    '"1","say ""hi""\n,",x\n2,,x\n',
+    '1,"say ""hi""\n,",x\n2,,x',
+    '1,"say ""hi""\n,",x\r\n2,,x\r\n',
+    '1,"say ""hi""\n,","x"',
+  ]) {
+    const { rows } = await read(partOf(plainText() + tail), ['b', 'a']);
+    assert.equal(rows.slice(0, 3), [
+      [null, '0'],
+      ['täxt 1', '1'],
+      ['täxt 2', '2'],
+    ]);
+    assert.equal(rows[plainRows - 1], [`täxt ${plainRows - 1}`, String(plainRows - 1)]);
+    assert.equal(rows[plainRows], ['say "hi"\n,', '1']);
+    assert.ok(rows.slice(0, plainRows).every((row, i) => row[1] === String(i)));
+    for (const start of [plainRows - 1, plainRows, 100]) {
+      const rest = await read(partOf(plainText() + tail), ['b', 'a'], start);
+      assert.equal(rest.rows, rows.slice(start));
+    }
+  }
+});
+
+test('errors behind plain lines name the line of the file', async () => {
+  const before = plainText();
+  const line = before.split('\n').length;
+  assert.match((await failure(`${before}1,2\n`)).message, `x.csv:${line}: Invalid Record Length: expect 3, got 2 on line ${line}`);
+  assert.match((await failure(`${before}1,2`)).message, `x.csv:${line}: `);
+  assert.match((await failure(`${before}1,"2"\n`)).message, `x.csv:${line}: Invalid Record Length: expect 3, got 2 on line ${line}`);
+  assert.match((await failure(`${before}1,"2"3,4\n`)).message, `x.csv:${line}: `);
+  assert.match((await failure(`${before}1,2,3\n1,2,3,4\n`)).message, `x.csv:${line + 1}: `);
+});
+
+test('plain or quoted, the same values', async () => {
+  let state = 7;
+  const random = (below: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 8) % below;
+  };
+  const texts = ['', 'a', '1.5', 'é', '日本', ' b ', 'x'.repeat(3000)];
+  const records = Array.from({ length: 2000 }, () => ['a', 'b', 'c'].map(() => texts[random(texts.length)]!));
+  const written = (quoted: boolean) =>
+    ['a;b;c', ...records.map((record) => record.map((text) => (quoted ? `"${text}"` : text)).join(';'))].join('\n');
+  const wanted = records.map((record) => record.map((text) => (text === '' ? null : text)));
+  for (const quoted of [false, true]) assert.equal((await read(partOf(written(quoted)), ['a', 'b', 'c'])).rows, wanted);
+});
+
 test('leaving early closes the file', async () => {
   const part = csvPart(resolveFiles([manyRows(140_000)], folder)[0]!);
   const open = () => readdirSync('/proc/self/fd').length;

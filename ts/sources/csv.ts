@@ -1,12 +1,13 @@
-// CSV files (csv-parse): a header row, then records. Streamed; compressed files are decompressed on the way.
+// CSV files: a header row, then records. Streamed; compressed files are decompressed on the way.
 import { dirname } from 'node:path';
 import { CsvError, type Parser, parse } from 'csv-parse';
 import { SluiceError } from '../errors.js';
+import { batchRowsFor } from './batch-size.js';
 import { bytesOf, checkUtf8, unreadable } from './bytes.js';
+import { otherLength, PlainLines, type RowSink } from './csv-plain.js';
 import { contentHash, type SourceFile } from './files.js';
 import type { RecordBatch, SourcePart } from './types.js';
 
-const batchRows = 65_536;
 const maxRecordBytes = 2 ** 24;
 const delimiters = [',', ';', '\t'];
 
@@ -53,25 +54,32 @@ async function* readRows(
 ): AsyncGenerator<RecordBatch> {
   const chunks = utf8Chunks(bytesOf(file), file.name);
   const collector = new Collector(file.name, columns, startRow);
+  const batchRows = batchRowsFor(columns.length);
+  let plain: PlainLines | undefined;
   let parser: Parser | undefined;
   try {
     for await (const chunk of chunks) {
-      parser ??= createParser(delimiter ?? detectDelimiter(chunk), collector);
-      await write(parser, chunk);
+      const between: string = plain?.delimiter ?? delimiter ?? detectDelimiter(chunk);
+      plain ??= new PlainLines(file.name, between, maxRecordBytes, collector);
+      if (parser !== undefined || !plain.take(chunk)) {
+        parser ??= await createParser(plain, collector);
+        await write(parser, chunk);
+      }
       collector.check();
       if (collector.rows >= batchRows) yield collector.batch();
     }
     if (parser) await end(parser);
+    else plain?.finish();
     collector.check();
   } catch (error) {
-    throw badRecord(file.name, error);
+    throw badRecord(file.name, error, plain);
   }
   if (!collector.begun) throw emptyFile(file.name);
   if (collector.rows > 0) yield collector.batch();
 }
 
 /** Gathers records column by column. */
-class Collector {
+class Collector implements RowSink {
   rows = 0;
   #values: (string | null)[][];
   #positions: number[] | undefined;
@@ -100,6 +108,24 @@ class Collector {
     }
   }
 
+  open(header: readonly string[]): Int32Array {
+    this.#begin(header);
+    this.check();
+    return Int32Array.from(header, (_, field) => this.#positions!.indexOf(field));
+  }
+
+  skips(): boolean {
+    return this.#toSkip > 0 && this.#toSkip-- > 0;
+  }
+
+  put(place: number, text: string | null): void {
+    this.#values[place]!.push(text);
+  }
+
+  endRow(): void {
+    this.rows++;
+  }
+
   batch(): RecordBatch {
     const batch = { rows: this.rows, columns: Object.fromEntries(this.columns.map((column, c) => [column, this.#values[c]!])) };
     this.#values = this.columns.map(() => []);
@@ -116,7 +142,7 @@ class Collector {
     return this.#positions !== undefined;
   }
 
-  #begin(header: string[]): void {
+  #begin(header: readonly string[]): void {
     try {
       this.#positions = this.columns.map((column) => findColumn(this.name, header, column));
     } catch (error) {
@@ -126,7 +152,7 @@ class Collector {
   }
 }
 
-function findColumn(name: string, header: string[], column: string): number {
+function findColumn(name: string, header: readonly string[], column: string): number {
   const position = header.indexOf(column);
   const shown = header.slice(0, 30).join(', ') + (header.length > 30 ? ', …' : '');
   const hint = `the header row has the columns ${shown}`;
@@ -136,7 +162,8 @@ function findColumn(name: string, header: string[], column: string): number {
   return position;
 }
 
-function createParser(delimiter: string, collector: Collector): Parser {
+/** A parser of what follows the lines that were read plainly. */
+async function createParser({ delimiter, header, rest }: PlainLines, collector: Collector): Promise<Parser> {
   const parser = parse({
     delimiter,
     bom: true,
@@ -144,9 +171,16 @@ function createParser(delimiter: string, collector: Collector): Parser {
     max_record_size: maxRecordBytes,
   });
   // The option on_record would cost as much as all the parsing.
-  parser.on('data', (record: string[]) => collector.add(record));
+  let known = header !== undefined;
+  parser.on('data', (record: string[]) => {
+    if (!known) collector.add(record);
+    known = false;
+  });
   // write() and end() hand errors over; without a listener the event would end the process.
   parser.on('error', () => {});
+  // It counts the fields of the header row, and has it as its first line.
+  if (header !== undefined) await write(parser, Buffer.from(`${header.join(delimiter)}\n`));
+  if (rest.length > 0) await write(parser, rest);
   return parser;
 }
 
@@ -197,16 +231,18 @@ function detectDelimiter(head: Buffer): string {
   return delimiters.reduce((best, delimiter) => (count(delimiter) > count(best) ? delimiter : best));
 }
 
-function badRecord(name: string, error: unknown): SluiceError {
-  const line = error instanceof CsvError && typeof error['lines'] === 'number' ? error['lines'] : undefined;
-  if (line === undefined) return unreadable(name, error);
+/** `before`: lines that the parser did not see. */
+function badRecord(name: string, error: unknown, before?: PlainLines): SluiceError {
+  const seen = error instanceof CsvError && typeof error['lines'] === 'number' ? error['lines'] : undefined;
+  if (seen === undefined) return unreadable(name, error);
   const { message, code } = error as CsvError;
-  return new SluiceError('E_SOURCE', `${name}:${line}: ${message}`, { hint: advice(code), cause: error });
+  const line = seen + (before?.header === undefined ? 0 : before.lines - 1);
+  const text = message.replace(`line ${seen}`, `line ${line}`);
+  return new SluiceError('E_SOURCE', `${name}:${line}: ${text}`, { hint: advice(code), cause: error });
 }
 
 function advice(code: string): string {
-  if (code === 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH')
-    return 'every record needs as many fields as the header row; quote fields that contain the delimiter';
+  if (code === 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH') return otherLength;
   if (code === 'CSV_QUOTE_NOT_CLOSED' || code === 'CSV_MAX_RECORD_SIZE')
     return 'a quote is open: close it, or write a quote inside of a quoted field as two';
   return 'write quotes at the beginning and the end of a field only, and those inside of a quoted field as two';

@@ -18,6 +18,23 @@ test('codes are dense, in the order of first appearance, and survive being store
   assert.is(again.add('other'), 10_000);
 });
 
+test('values stay what they are, also halves of characters', () => {
+  const dictionary = empty();
+  for (const value of ['\ud800', '\udc00', '\ufffd', '"', '']) assert.is(dictionary.find(value), undefined);
+  for (const [code, value] of ['\ud800', '\udc00', '\ufffd', '"', ''].entries()) assert.is(dictionary.add(value), code);
+  assert.is(dictionary.find('\udc00'), 1);
+});
+
+test('a dictionary is cut to what it was', () => {
+  const dictionary = empty();
+  for (let i = 0; i < 5000; i++) dictionary.add(`v${i}`);
+  dictionary.entries();
+  dictionary.truncate(4000);
+  assert.is(dictionary.find('v4000'), undefined);
+  assert.is(dictionary.add('w'), 4000);
+  assert.equal(Object.keys(dictionary.entries()), ['dict:origin']);
+});
+
 test('only what grew is written again', () => {
   const dictionary = empty();
   for (let i = 0; i < 5000; i++) dictionary.add(`v${i}`);

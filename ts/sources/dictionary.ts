@@ -40,8 +40,10 @@ export class Dictionary {
 
   /** Gives a new value its code. At most maxCategories values of at most maxCategoryLength characters. */
   add(value: string): number {
-    const code = this.#values.push(value) - 1;
-    this.#codes.set(value, code);
+    // A copy: the text may be a part of a much larger one, which it would keep in memory.
+    const own = JSON.parse(JSON.stringify(value)) as string;
+    const code = this.#values.push(own) - 1;
+    this.#codes.set(own, code);
     return code;
   }
 

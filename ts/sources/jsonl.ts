@@ -1,6 +1,7 @@
 // JSON lines: a JSON object on each line. Streamed.
 import { dirname } from 'node:path';
 import { SluiceError } from '../errors.js';
+import { batchRowsFor } from './batch-size.js';
 import { checkUtf8 } from './bytes.js';
 import { Collector } from './collector.js';
 import { contentHash, type SourceFile } from './files.js';
@@ -8,14 +9,13 @@ import { columnValue, type FieldPath, fieldOf, fieldPath, isObject, type Json, k
 import { lineBlocks } from './lines.js';
 import type { RecordBatch, SourcePart } from './types.js';
 
-const batchRows = 65_536;
 /** Of lines: a batch of long ones ends earlier. */
 const batchBytes = 2 ** 25;
 /**
  * The part that a file of JSON lines is. A column is a field of the objects, or by a path such as `user.name` or
  * `versions.0.created` what lies deeper; a field that is null or not there is null. Lists, also nested ones, are tensors.
  * Blank lines are no rows. read() throws E_SOURCE with file and line for what is not JSON, not an object or not
- * UTF-8, for objects as values, and for columns that no line of the first batch has.
+ * UTF-8, for objects as values, and for columns that none of the first 65,536 objects has.
  */
 export function jsonlPart(file: SourceFile): SourcePart {
   return {
@@ -29,6 +29,7 @@ export function jsonlPart(file: SourceFile): SourcePart {
 
 async function* readRows(file: SourceFile, columns: string[], startRow: number): AsyncGenerator<RecordBatch> {
   const objects = new Objects(file.name, columns, startRow === 0);
+  const batchRows = batchRowsFor(columns.length);
   let toSkip = startRow;
   let bytes = 0;
   for await (const block of lineBlocks(file)) {
@@ -42,7 +43,7 @@ async function* readRows(file: SourceFile, columns: string[], startRow: number):
     if (objects.rows > 0) yield objects.batch();
     bytes = 0;
   }
-  if (objects.rows > 0) yield objects.batch();
+  if (objects.anyRows) yield objects.batch(true);
 }
 
 const [tab, newline, carriageReturn, blank] = [9, 10, 13, 32];
@@ -74,6 +75,10 @@ class Objects {
     this.#paths = columns.map(fieldPath);
   }
 
+  get anyRows(): boolean {
+    return this.#fields !== undefined;
+  }
+
   get rows(): number {
     return this.collector.rows;
   }
@@ -84,8 +89,8 @@ class Objects {
     this.collector.add((c) => columnValue(fieldOf(object, this.#paths[c]!), (got) => this.#fail(c, line, got)));
   }
 
-  batch(): RecordBatch {
-    return this.collector.batch(this.#fields ?? []);
+  batch(last = false): RecordBatch {
+    return this.collector.batch(this.#fields ?? [], last);
   }
 
   #parse(text: string, line: number): Json {

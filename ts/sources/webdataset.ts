@@ -51,7 +51,7 @@ async function* readRows(file: SourceFile, columns: string[], startRow: number):
     yield collector.batch(known);
     bytes = 0;
   }
-  if (collector.rows > 0) yield collector.batch(known!);
+  if (known !== undefined) yield collector.batch(known, true);
 }
 
 function placeOf(column: string): ColumnPlace {

@@ -136,7 +136,7 @@ class RowParser {
   /** By field: where its values go. */
   #numbers: (Float64Array | undefined)[];
   #texts: ((string | null)[] | undefined)[];
-  readonly #known: KnownTexts[];
+  readonly #known: (KnownTexts | undefined)[];
 
   constructor(
     private readonly file: string,
@@ -146,7 +146,9 @@ class RowParser {
   ) {
     this.#numbers = this.#newNumbers();
     this.#texts = this.#newTexts();
-    this.#known = Array.from({ length: fields }, () => ({ codes: new Uint32Array(knownTexts), texts: new Array(knownTexts) }));
+    this.#known = names.map((_, field) =>
+      this.#texts[field] ? { codes: new Uint32Array(knownTexts), texts: new Array(knownTexts) } : undefined,
+    );
   }
 
   get full(): boolean {

@@ -2,6 +2,7 @@
 // https://github.com/webdataset/webdataset#the-webdataset-format
 import { isUtf8 } from 'node:buffer';
 import { SluiceError } from '../errors.js';
+import { batchRowsFor } from './batch-size.js';
 import { bytesOf } from './bytes.js';
 import { Collector } from './collector.js';
 import { contentHash, type SourceFile } from './files.js';
@@ -9,7 +10,6 @@ import { columnValue, type FieldPath, fieldOf, fieldPath, isObject, type Json, k
 import { type TarMember, tarMembers } from './tar.js';
 import type { ColumnValue, RecordBatch, SourcePart } from './types.js';
 
-const batchRows = 65_536;
 /** Of the members that are read. */
 const batchBytes = 2 ** 25;
 /** Members of a sample. */
@@ -39,6 +39,7 @@ async function* readRows(file: SourceFile, columns: string[], startRow: number):
   const places = columns.map(placeOf);
   const collector = new Collector(file.name, columns, startRow === 0);
   const wanted = new Set(places.flatMap(({ extensions }) => extensions));
+  const batchRows = batchRowsFor(columns.length);
   let known: string[] | undefined;
   let bytes = 0;
   let row = 0;

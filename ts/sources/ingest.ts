@@ -2,10 +2,8 @@
 // they belong to: a stop at any moment loses nothing and doubles nothing.
 import { SluiceError } from '../errors.js';
 import { Appender, type IngestStore } from './appender.js';
-import { Dictionary } from './dictionary.js';
-import { type Coders, rareCategory } from './encode.js';
-import { isFrequent } from './forms.js';
-import { Frequency } from './frequency.js';
+import { countEntries, dictionaryEntries, openCoders, sizesOf } from './coders.js';
+import type { Coders } from './encode.js';
 import { encodedInOrder, orderOf } from './order.js';
 import { checkUnchanged, type PartState, partKey, readLastMs, readPartState } from './progress.js';
 import { partsOf } from './read.js';
@@ -49,10 +47,9 @@ export async function ingest(options: IngestOptions): Promise<IngestResult> {
   const parts = await partsOf(source);
   const open = await openParts(parts, options);
   checkOrder(open, store);
-  const coders = await openCoders(options, open[0]?.state);
-  const grown = () =>
-    Object.assign({}, ...[...coders.dictionaries.values()].map((dictionary) => dictionary.entries())) as Record<string, string>;
-  const appender = new Appender(store, spec, grown);
+  const tokenizers = await openTokenizers(spec.columns, options.folder ?? process.cwd());
+  const coders = openCoders(store, spec, tokenizers, open[0]?.state);
+  const appender = new Appender(store, spec, () => dictionaryEntries(coders));
   noteTokenizers(coders, store, appender);
   try {
     for (const part of open) await appendPart(part, coders, appender, options);
@@ -65,26 +62,6 @@ export async function ingest(options: IngestOptions): Promise<IngestResult> {
   const total = store.size();
   const skipped = parts.reduce((sum, part) => sum + (readPartState(store, part.name)?.skipped ?? 0), 0);
   return { appended: total - before, total, parts: parts.length, skipped };
-}
-
-/**
- * `first`: of the part that comes first. Where it was begun before, the coders of frequent values are those of its beginning:
- * counts are stored when a part is complete.
- */
-async function openCoders({ store, spec, folder }: IngestOptions, first: PartState | undefined): Promise<Coders> {
-  const dictionaries = new Map<string, Dictionary>();
-  const frequencies = new Map<string, Frequency>();
-  const state = (key: string) => store.state(key);
-  for (const [name, form] of Object.entries(spec.columns)) {
-    if (form !== 'category' && !isFrequent(form)) continue;
-    const dictionary = new Dictionary(name, state);
-    dictionaries.set(name, dictionary);
-    if (form === 'category') continue;
-    frequencies.set(name, new Frequency(name, form.atLeast, state));
-    dictionary.truncate(first?.sizes[name] ?? dictionary.size);
-    if (dictionary.size === 0) dictionary.add(rareCategory);
-  }
-  return { dictionaries, frequencies, tokenizers: await openTokenizers(spec.columns, folder ?? process.cwd()) };
 }
 
 /** E_CHANGED where a tokenizer gives other ids than for the samples that are there. */
@@ -166,12 +143,7 @@ async function appendPart({ part, state: begun }: OpenPart, coders: Coders, appe
     options.onProgress?.({ part: part.name, rowsDone: rows, rowsTotal: state.order.rows, samples: appender.samples });
   }
   appender.note(key, JSON.stringify({ ...state, rows, skipped, complete: true }));
-  for (const frequency of coders.frequencies.values())
-    for (const [entry, value] of Object.entries(frequency.entries())) appender.note(entry, value);
-}
-
-function sizesOf({ dictionaries, frequencies }: Coders): Record<string, number> {
-  return Object.fromEntries([...frequencies.keys()].map((name) => [name, dictionaries.get(name)!.size]));
+  for (const [entry, value] of Object.entries(countEntries(coders))) appender.note(entry, value);
 }
 
 function checkStopped({ signal }: IngestOptions, part: string): void {

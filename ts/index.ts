@@ -20,6 +20,7 @@ export type { OnEvent, RunEvent } from './pipeline/events.js';
 export { Journal, readResult } from './pipeline/journal.js';
 export type * from './pipeline/results.js';
 export { runExperiment, type RunOptions } from './pipeline/run.js';
+export { servePipeline, type ServeOptions } from './services/serve.js';
 export * from './parsers/define.js';
 export { checkSelection, checkTrigger, memoryContext } from './policies/conformance.js';
 export * from './policies/define.js';

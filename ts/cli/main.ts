@@ -16,6 +16,7 @@ const subCommands: Record<string, Loader> = {
   validate: command(() => import('./validate.js')),
   ingest: command(() => import('./ingest.js')),
   run: command(() => import('./run.js')),
+  serve: command(() => import('./serve.js')),
   report: command(() => import('./report.js')),
   ls: command(() => import('./ls.js')),
   show: command(() => import('./show.js')),

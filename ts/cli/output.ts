@@ -38,9 +38,12 @@ export const skippedText = (samples: number) =>
 /** The metric of the next window: what a person watches while a run goes on. */
 export function nextWindow(evaluation: WindowMetrics[]): string {
   const [next] = evaluation;
-  if (next === undefined) return 'no following window';
+  return next === undefined ? 'no following window' : `next window: ${scoresOf(next)}`;
+}
+
+function scoresOf({ auc, accuracy, rmse, loss }: WindowMetrics): string {
   const shown = (name: string, value: number | null) => (value === null ? '' : `${name} ${value.toFixed(3)}, `);
-  return `next window: ${shown('AUC', next.auc)}${shown('accuracy', next.accuracy)}${shown('RMSE', next.rmse)}loss ${next.loss.toFixed(4)}`;
+  return `${shown('AUC', auc)}${shown('accuracy', accuracy)}${shown('RMSE', rmse)}loss ${loss.toFixed(4)}`;
 }
 
 /** What a checkpoint of another program left to random weights. */
@@ -57,8 +60,11 @@ export function describe(event: RunEvent): string | null {
     }
     case 'skipped':
       return skippedText(event.samples);
-    case 'trigger':
-      return event.recorded ? null : `trigger ${event.trigger.id} at sample ${formatCount(event.trigger.key)}: ${event.trigger.reason}`;
+    case 'trigger': {
+      const { id, key, reason, outcome, note } = event.trigger;
+      if (event.recorded) return null;
+      return outcome === undefined ? `trigger ${id} at sample ${formatCount(key)}: ${reason}` : `trigger ${id} ${outcome}: ${note}`;
+    }
     case 'trained': {
       const { training: t } = event;
       const rate = formatCount(Math.round(t.samplesPerSecond));
@@ -70,6 +76,23 @@ export function describe(event: RunEvent): string | null {
       return event.recorded
         ? null
         : `  evaluated on ${event.evaluation.length} window${event.evaluation.length === 1 ? '' : 's'}; ${nextWindow(event.evaluation)}`;
+    case 'serving': {
+      const where = event.device === 'cpu' ? '' : `, trains on ${event.device}`;
+      const waiting = event.waiting === 0 ? '' : `, ${event.waiting} of them to be trained`;
+      return `pipeline ${event.pipelineId} in production: ${formatCount(event.samples)} samples, ${event.triggers} triggers${waiting}${where}`;
+    }
+    case 'listening':
+      return `samples are taken at ${event.url}/v1/samples`;
+    case 'available':
+      return `  model ${event.modelId} is current`;
+    case 'window': {
+      const { window, triggerId, metrics } = event;
+      return `window ${window.index}, ${formatDay(window.startMs)}: model ${triggerId}, ${scoresOf(metrics)}`;
+    }
+    case 'problem':
+      return `problem ${event.code}: ${event.message}`;
+    case 'stopped':
+      return `stopped: ${formatCount(event.samples)} samples, ${event.triggers} triggers; the same command goes on`;
     case 'done':
       return `${event.triggers} triggers, ${event.status}, ${event.seconds.toFixed(1)} s`;
     default:

@@ -12,6 +12,7 @@ export default defineCommand({
   args: {
     file: { type: 'positional', required: true, description: 'Pipeline file' },
     restart: { type: 'boolean', default: false, description: 'Forget an earlier run of this pipeline' },
+    trace: { type: 'string', description: 'Samples arrive as they did for this pipeline in production', valueHint: 'pipeline' },
     ...sharedArgs,
   },
   run: ({ args }) =>
@@ -19,7 +20,13 @@ export default defineCommand({
       const pipeline = await loadPipeline(args.file);
       const progress = await progressFor(mode);
       try {
-        const result = await runExperiment(pipeline, { dataFolder: args.data, signal, onEvent: progress.onEvent, restart: args.restart });
+        const result = await runExperiment(pipeline, {
+          dataFolder: args.data,
+          signal,
+          onEvent: progress.onEvent,
+          restart: args.restart,
+          trace: args.trace,
+        });
         progress.end();
         const { html } = await writeReport(result, foldersOf(args.data).report(result.pipelineId));
         const width = process.stdout.columns ?? 120;

@@ -1,4 +1,5 @@
 // Checks between fields of the pipeline file, and the defaults that depend on other fields.
+import { isFrequent } from '../sources/forms.js';
 import { type CrossProblem, columnProblems, featureProblems, repeated } from './feature-checks.js';
 import type { DatasetConfig, FeaturesConfig, LabelConfig, PipelineConfig, PipelineFile } from './schema.js';
 import { ofClasses, type TrainingFileConfig } from './schema-training.js';
@@ -19,6 +20,7 @@ export function crossProblems(sections: Partial<PipelineFile>): CrossProblem[] {
   if (features) problems.push(...featureProblems(features, sections.model?.id));
   if (dataset && training)
     problems.push(...criterionProblems(dataset.label, training), ...recordProblems(dataset.label, training, sections.selection));
+  if (dataset) problems.push(...servingProblems(dataset, sections.serve));
   if (features && training && sections.model?.id === 'dlrm') problems.push(...optimizerProblems(features, training));
   return problems;
 }
@@ -31,6 +33,20 @@ export function resolveDefaults(file: PipelineFile): PipelineConfig {
 }
 
 const isReal = (label: LabelConfig): boolean => 'real' in label;
+
+/** Pushed samples bring their times; what is watched must be a source. */
+function servingProblems({ time, ...data }: DatasetConfig, serve: PipelineFile['serve']): CrossProblem[] {
+  const pushed = 'source' in data && data.source.format === 'push';
+  const problems: CrossProblem[] = [];
+  if ((pushed || serve?.http !== undefined) && 'step' in time)
+    problems.push({ path: ['dataset', 'time'], message: 'expected a column, because samples that are pushed bring their times' });
+  const counted = Object.keys(data.columns).find((name) => isFrequent(data.columns[name]!));
+  if ((pushed || serve?.http !== undefined) && counted !== undefined)
+    problems.push({ path: ['dataset', 'columns', counted], message: 'expected another form, because values are counted in files only' });
+  if (pushed && serve?.watch !== undefined)
+    problems.push({ path: ['serve', 'watch'], message: 'expected none: samples that are pushed come from no files' });
+  return problems;
+}
 
 /** A policy that selects by what is recorded needs it recorded; a regression has no confidence, margin or entropy. */
 function recordProblems(

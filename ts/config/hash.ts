@@ -18,10 +18,10 @@ export type HashedPolicies = {
 
 /**
  * SHA-256 (hex) of the canonical JSON of everything that influences results, defaults filled in. Left out: the
- * pipeline's name, the number of threads, training.loader, replay.maxTriggers, and the place of the user's modules (their contents count).
+ * pipeline's name, the number of threads, training.loader, replay.maxTriggers, serve, and the place of the user's modules (their contents count).
  */
 export function pipelineHash(config: PipelineConfig, policies: HashedPolicies): string {
-  const { pipeline, replay, dataset, features, training, ...rest } = config;
+  const { pipeline, replay, dataset, features, training, serve: _serve, ...rest } = config;
   const { loader: _, ...trained } = training;
   const { model, trigger, selection, parser, modules } = policies;
   const data = 'module' in dataset ? { ...dataset, module: true } : dataset;

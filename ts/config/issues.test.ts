@@ -19,7 +19,7 @@ const table: Record<string, [string, string, string[]]> = {
     'csv',
     'cvs',
     [
-      '4:21 dataset.source.format: expected one of parquet, csv, jsonl, webdataset, images, binary, criteo, criteo-tsv, found "cvs"; did you mean "csv"?',
+      '4:21 dataset.source.format: expected one of parquet, csv, jsonl, webdataset, images, binary, criteo, criteo-tsv, push, found "cvs"; did you mean "csv"?',
     ],
   ],
   'an id with capitals': [

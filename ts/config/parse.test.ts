@@ -82,7 +82,7 @@ test('Criteo as it is published, and categories of many values', async () => {
 
 test('paths: sources as written, in a list; the first model absolute', async () => {
   const { config, dir } = await parse(changed('training:', 'training:\n  first: ./m.safetensors'));
-  assert.equal('source' in config.dataset && config.dataset.source.path, ['numbers.csv']);
+  assert.equal('source' in config.dataset && 'path' in config.dataset.source && config.dataset.source.path, ['numbers.csv']);
   assert.is(dir, resolve('folder'));
   assert.is(config.training.first, resolve('folder/m.safetensors'));
 });

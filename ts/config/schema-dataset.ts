@@ -124,7 +124,11 @@ const criteoTsv = z.strictObject({
   missing: z.number().default(0).describe('What a number that is missing becomes.'),
 });
 
-const source = z.discriminatedUnion('format', [files, images, binary, criteo, criteoTsv]).describe('What holds the samples.');
+const push = z.strictObject({
+  format: z.literal('push').describe('Nothing is read: samples are pushed to sluice serve.'),
+});
+
+const source = z.discriminatedUnion('format', [files, images, binary, criteo, criteoTsv, push]).describe('What holds the samples.');
 
 const columnTime = z.strictObject({
   column: columnName.describe('Column with the time at which a sample arrived.'),

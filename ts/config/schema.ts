@@ -4,6 +4,7 @@ import { duration } from '../base/durations.js';
 import { batchSize, id, whole } from './fields.js';
 import { dataset } from './schema-dataset.js';
 import { features } from './schema-features.js';
+import { serve } from './schema-serve.js';
 import { type CriterionConfig, type TrainingFileConfig, training } from './schema-training.js';
 
 export type { ColumnType, DatasetConfig, LabelConfig, SourceConfig, TimeConfig } from './schema-dataset.js';
@@ -71,6 +72,7 @@ export const pipelineFile = z
     selection,
     evaluation: evaluation.prefault({}),
     replay: replay.prefault({}),
+    serve: serve.optional(),
   })
   .describe('A Sluice pipeline.');
 

@@ -17,7 +17,7 @@ pipeline:
 dataset:
   id: flights                   # pipelines with the same dataset share its stored samples
   source:
-    format: parquet             # parquet | csv | jsonl | webdataset | images | binary | criteo | criteo-tsv
+    format: parquet             # parquet | csv | jsonl | webdataset | images | binary | criteo | criteo-tsv | push
     # A path or a list of paths in the order of arrival, relative to this file. npm:<package>/<path> is a file of an
     # installed package (this one: npm install vega-datasets).
     path: npm:vega-datasets/data/flights-3m.parquet
@@ -123,4 +123,9 @@ evaluation:                     # every model is evaluated on windows of the str
 replay:                         # experiment mode replays the stored samples
   batch: 8192                   # samples that arrive in one step
   # maxTriggers: 100            # stop early (default: no limit)
+
+# serve:                        # production mode (sluice serve): samples arrive while models are trained
+#   pending: queue              # triggers that fire meanwhile: queue | merge (only the newest is trained) | drop
+#   watch: { every: 1s }        # new files of the source are ingested as they appear
+#   http: { port: 8080, host: 127.0.0.1, token: env:SLUICE_TOKEN, maxBytes: 16777216, maxPending: 268435456 }   # pushed samples
 `;

@@ -1,5 +1,5 @@
 // What a run reports while it goes on.
-import type { TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
+import type { EvalWindow, TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
 
 export type RunEvent =
   | { type: 'ingest'; part: string; samples: number; rowsDone: number; rowsTotal: number | null }
@@ -21,6 +21,18 @@ export type RunEvent =
   | { type: 'trained'; training: TrainingRecord; recorded: boolean }
   | { type: 'evaluate'; triggerId: number; done: number; total: number }
   | { type: 'evaluated'; triggerId: number; evaluation: WindowMetrics[]; recorded: boolean }
+  /** Production mode: the pipeline takes samples; `informed` of them the policy has seen. */
+  | { type: 'serving'; pipelineId: string; samples: number; informed: number; triggers: number; waiting: number; device: string }
+  /** The policy has seen the samples before `key`. */
+  | { type: 'arrival'; key: number }
+  /** `file` in the pipeline's folder of models is the newest one. */
+  | { type: 'available'; modelId: string; file: string }
+  /** A window has ended, and the model of a trigger before it was evaluated on it. */
+  | { type: 'window'; window: EvalWindow; triggerId: number; metrics: WindowMetrics }
+  | { type: 'listening'; url: string }
+  | { type: 'stopped'; samples: number; triggers: number }
+  /** Something failed, and production goes on. */
+  | { type: 'problem'; code: string; message: string }
   | { type: 'done'; status: 'complete' | 'incomplete'; triggers: number; seconds: number };
 
 export type OnEvent = (event: RunEvent) => void;

@@ -9,6 +9,8 @@ export type Folders = {
   trainsets: string;
   models(pipelineId: string): string;
   modelFile(pipelineId: string, triggerId: number): string;
+  /** Names the newest model of a pipeline in production mode: see current.ts. */
+  currentFile(pipelineId: string): string;
   /** State of a training that goes on, or was cut off. */
   checkpointFile(pipelineId: string, triggerId: number): string;
   /** What the trainings of a pipeline recorded of the samples. */
@@ -25,6 +27,7 @@ export function foldersOf(root: string): Folders {
     trainsets: join(root, 'trainsets'),
     models,
     modelFile: (pipelineId, triggerId) => join(models(pipelineId), `${triggerId}.safetensors`),
+    currentFile: (pipelineId) => join(models(pipelineId), 'current'),
     checkpointFile: (pipelineId, triggerId) => join(models(pipelineId), `${triggerId}.checkpoint`),
     recorded: (datasetId, pipelineId) => join(root, 'datasets', datasetId, 'metadata', pipelineId),
     report: (pipelineId) => join(root, 'reports', pipelineId),

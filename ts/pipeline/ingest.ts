@@ -16,8 +16,7 @@ export async function ingestPipeline(
 ): Promise<IngestResult> {
   const { dataset: config } = pipeline.config;
   const source = pipeline.source ?? (await openSource(config, pipeline.dir));
-  await makeFolder(folders.dataset(''));
-  using dataset = openDefined(folders.dataset(config.id), config);
+  using dataset = await openDataset(pipeline, folders);
   const onProgress = (p: { part: string; rowsDone: number; rowsTotal?: number | undefined; samples: number }) =>
     options.onEvent({ type: 'ingest', part: p.part, samples: p.samples, rowsDone: p.rowsDone, rowsTotal: p.rowsTotal ?? null });
   return await ingest({
@@ -28,6 +27,12 @@ export async function ingestPipeline(
     onProgress,
     ...(options.signal ? { signal: options.signal } : {}),
   });
+}
+
+/** The pipeline's dataset for writing; an empty one the first time. E_CHANGED as ingestPipeline(), E_LOCKED. */
+export async function openDataset({ config: { dataset } }: LoadedPipeline, folders: Folders): Promise<Dataset> {
+  await makeFolder(folders.dataset(''));
+  return openDefined(folders.dataset(dataset.id), dataset);
 }
 
 /** The meaning of columns and labels is fixed by the first samples: an empty dataset with another one is made anew. */

@@ -1,6 +1,7 @@
 // What makes a run resumable: each step of a pipeline is recorded durably before its effect counts, keyed by
 // (pipeline id, trigger id). Kept with the other small state of the TypeScript side in one LMDB environment.
 import { open, type RootDatabase } from 'lmdb';
+import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import { asSluiceError, makeFolder } from './folders.js';
 import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
@@ -16,6 +17,10 @@ export type PipelineRecord = {
   selectionPolicy: string;
   dataset: RunResult['dataset'];
   windows: EvalWindow[];
+  /** Absent: experiment. */
+  mode?: 'experiment' | 'production';
+  /** The pipeline whose trace an experiment replays. */
+  trace?: string;
   createdMs: number;
   complete: boolean;
   seconds: RunResult['seconds'];
@@ -24,7 +29,7 @@ export type PipelineRecord = {
 /** The frozen training set of a trigger. */
 export type SetRecord = { trainset: string; size: number };
 
-type Step = 'trigger' | 'set' | 'training' | 'evaluation';
+type Step = 'trigger' | 'set' | 'training' | 'evaluation' | 'trace';
 type Key = [pipeline: string, step: Step | 'pipeline' | 'lock'] | [pipeline: string, step: Step, trigger: number];
 
 export class Journal {
@@ -73,6 +78,25 @@ export class Journal {
 
   evaluation(pipeline: string, id: number): WindowMetrics[] | undefined {
     return this.#db.get([pipeline, 'evaluation', id]) as WindowMetrics[] | undefined;
+  }
+
+  /** Entries of a page of a trace, as trace.ts writes them. */
+  tracePage(pipeline: string, page: number): number[] | undefined {
+    return this.#db.get([pipeline, 'trace', page]) as number[] | undefined;
+  }
+
+  /** The pages of the trace that changed, and the triggers that were decided on or changed, all or nothing. */
+  putArrival(pipeline: string, pages: [page: number, entries: number[]][], triggers: readonly TriggerRecord[]): Promise<void> {
+    return this.#putAll([
+      ...pages.map(([page, entries]): [Key, unknown] => [[pipeline, 'trace', page], entries]),
+      ...triggers.map((trigger): [Key, unknown] => [[pipeline, 'trigger', trigger.id], trigger]),
+    ]);
+  }
+
+  /** The record, in which a window was added, with the metrics of a trigger's model on it if there was one. */
+  putWindow(record: PipelineRecord, triggerId: number | undefined, metrics: WindowMetrics[]): Promise<void> {
+    const evaluated: [Key, unknown][] = triggerId === undefined ? [] : [[[record.id, 'evaluation', triggerId], metrics]];
+    return this.#putAll([[[record.id, 'pipeline'], record], ...evaluated]);
   }
 
   putPipeline(record: PipelineRecord): Promise<void> {
@@ -124,6 +148,17 @@ export class Journal {
     await this.#db.close();
   }
 
+  async #putAll(records: readonly [Key, unknown][]): Promise<void> {
+    try {
+      await this.#db.transaction(() => {
+        for (const [key, value] of records) this.#db.put(key, value);
+      });
+      await this.#db.flushed;
+    } catch (error) {
+      throw asSluiceError(error, 'write the journal');
+    }
+  }
+
   /** put() alone promises visibility; the record counts once it is flushed. */
   async #put(key: Key, value: unknown): Promise<void> {
     try {
@@ -144,6 +179,22 @@ function isRunning(pid: number): boolean {
   }
 }
 
+/** E_CHANGED when the pipeline is not the one that began under its id, or was run in the other mode. */
+export function checkUnchanged(journal: Journal, pipeline: LoadedPipeline, mode: 'experiment' | 'production'): void {
+  const earlier = journal.pipeline(pipeline.config.pipeline.id);
+  if (earlier === undefined) return;
+  const command = mode === 'production' ? 'serve' : 'run';
+  if ((earlier.mode ?? 'experiment') !== mode) {
+    const ran = mode === 'production' ? 'was run as an experiment' : 'is one in production';
+    const trace = mode === 'production' ? '' : `, or replay what arrived there: sluice run --trace ${earlier.id}`;
+    const hint = `give it another pipeline.id${trace}; sluice ${command} --restart forgets what is there`;
+    throw new SluiceError('E_CHANGED', `the pipeline '${earlier.id}' ${ran}`, { hint });
+  }
+  if (earlier.hash === pipeline.hash) return;
+  const hint = `give it another pipeline.id to keep both, or start it anew: sluice ${command} --restart`;
+  throw new SluiceError('E_CHANGED', `${pipeline.file} is not the pipeline '${earlier.id}' that was run before`, { hint });
+}
+
 /** Puts the records of a pipeline together. E_NOT_FOUND when there are none. */
 export function readResult(journal: Journal, id: string): RunResult {
   const record = journal.pipeline(id);
@@ -159,6 +210,6 @@ export function readResult(journal: Journal, id: string): RunResult {
     triggers.push({ trigger, training: journal.training(id, x) ?? null, evaluation: journal.evaluation(id, x) ?? null });
   }
   const { seed, dataset, triggerPolicy, selectionPolicy, windows, seconds } = record;
-  const status = record.complete ? 'complete' : 'incomplete';
+  const status = record.mode === 'production' ? 'live' : record.complete ? 'complete' : 'incomplete';
   return { pipelineId: id, status, seed, dataset, triggerPolicy, selectionPolicy, windows, triggers, seconds };
 }

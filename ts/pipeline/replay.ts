@@ -3,9 +3,9 @@ import type { Snapshot } from '../native/dataset.js';
 import type { ArrivalBatch } from '../policies/define.js';
 
 /** Batches end at multiples of the batch size, so that a power of two up to 65,536 stays within the index's chunks (zero-copy). */
-export function* replay(snapshot: Snapshot, batchSize: number): Generator<ArrivalBatch> {
-  for (let first = 0; first < snapshot.size; first += batchSize) {
-    yield arrivalBatch(snapshot, first, Math.min(batchSize, snapshot.size - first));
+export function* replay(snapshot: Snapshot, batchSize: number, size = snapshot.size): Generator<ArrivalBatch> {
+  for (let first = 0; first < size; first += batchSize) {
+    yield arrivalBatch(snapshot, first, Math.min(batchSize, size - first));
   }
 }
 

@@ -19,6 +19,13 @@ export type TriggerRecord = {
   reason: string;
   score?: number;
   threshold?: number;
+  /**
+   * Why no training belongs to it. In production mode: another trigger waited or was trained when it fired (dropped), a later one came before
+   * its training (merged), its training failed; empty: nothing was selected.
+   */
+  outcome?: 'dropped' | 'merged' | 'empty' | 'failed';
+  /** One sentence about the outcome. */
+  note?: string;
 };
 
 export type TrainingRecord = {
@@ -50,7 +57,8 @@ export type TriggerResult = { trigger: TriggerRecord; training: TrainingRecord |
 
 export type RunResult = {
   pipelineId: string;
-  status: 'complete' | 'incomplete';
+  /** live: a pipeline in production mode. */
+  status: 'complete' | 'incomplete' | 'live';
   seed: number;
   dataset: { id: string; samples: number; firstMs: number; lastMs: number };
   triggerPolicy: string;

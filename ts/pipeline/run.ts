@@ -1,22 +1,23 @@
 // Experiment mode: existing samples arrive again in order (1), the triggering policy decides when (2), and every trigger is handled,
-// (3) to (7) by steps.ts, before the next sample arrives.
+// (3) to (7) by steps.ts, before the next sample arrives. With the trace of a pipeline in production they arrive as they did there.
 import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import { Dataset, type Snapshot } from '../native/dataset.js';
 import { requireCuda, setComputeThreads } from '../native/threads.js';
-import type { Trigger, TriggerDecision } from '../policies/define.js';
+import type { ArrivalBatch, Trigger, TriggerDecision } from '../policies/define.js';
 import { deviceName } from './device.js';
 import type { OnEvent } from './events.js';
 import { foldersOf } from './folders.js';
 import { ingestPipeline } from './ingest.js';
-import { Journal, type PipelineRecord, readResult } from './journal.js';
+import { checkUnchanged, Journal, type PipelineRecord, readResult } from './journal.js';
 import { parserPool } from './parsers.js';
 import { checkModel } from './plan.js';
-import { replay } from './replay.js';
-import type { EvalWindow, RunResult } from './results.js';
+import { arrivalBatch, replay } from './replay.js';
+import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord } from './results.js';
 import { checkDecision } from './select.js';
 import { Steps } from './steps.js';
-import { evaluationWindows, timeSpan } from './windows.js';
+import { readTrace, traceEnd } from './trace.js';
+import { arrivalWindows, evaluationWindows, timeSpan } from './windows.js';
 
 export type RunOptions = {
   /** Folder of datasets, models and state; default ./sluice-data. */
@@ -25,30 +26,42 @@ export type RunOptions = {
   onEvent?: OnEvent;
   /** Forget an earlier run of this pipeline instead of going on with it. */
   restart?: boolean;
+  /**
+   * A pipeline in production on the same dataset: samples arrive in the batches in which its policy saw them. When this is the same pipeline it
+   * fires the same triggers, trains those that were trained there, and is kept under `<id>.trace`.
+   */
+  trace?: string | undefined;
 };
+
+/** `same`: the pipeline that runs is the traced one. */
+type Trace = { id: string; same: boolean };
 
 /**
  * Runs a pipeline in experiment mode and returns its result. What an earlier run finished is taken over: after a stop,
  * a crash or a full disk the same call goes on where it was. E_CHANGED when the pipeline is not the one that began.
  */
-export async function runExperiment(pipeline: LoadedPipeline, options: RunOptions = {}): Promise<RunResult> {
+export async function runExperiment(given: LoadedPipeline, options: RunOptions = {}): Promise<RunResult> {
   const folders = foldersOf(options.dataFolder ?? 'sluice-data');
   const onEvent = options.onEvent ?? (() => {});
   const journal = await Journal.open(folders.state);
+  const pipeline = given.config.pipeline.id === options.trace ? renamed(given, `${options.trace}.trace`) : given;
   try {
+    const trace = options.trace === undefined ? undefined : findTrace(journal, pipeline, options.trace);
     await journal.lock(pipeline.config.pipeline.id);
     if (options.restart) await journal.forget(pipeline.config.pipeline.id);
-    checkUnchanged(journal, pipeline);
+    checkUnchanged(journal, pipeline, 'experiment');
     checkModel(pipeline);
     if (pipeline.config.training.device === 'cuda') requireCuda();
     setComputeThreads(pipeline.config.pipeline.threads ?? 0);
-    const { skipped } = await ingestPipeline(pipeline, folders, { signal: options.signal, onEvent });
-    if (skipped > 0) onEvent({ type: 'skipped', samples: skipped });
+    if (trace === undefined) {
+      const { skipped } = await ingestPipeline(pipeline, folders, { signal: options.signal, onEvent });
+      if (skipped > 0) onEvent({ type: 'skipped', samples: skipped });
+    }
     using dataset = Dataset.open(folders.dataset(pipeline.config.dataset.id), { readOnly: true });
     // No lease: the run itself holds the snapshot until it ends.
     using snapshot = dataset.snapshot({ leaseMs: 0 });
     await using parsers = parserPool(pipeline);
-    checkReplayable(dataset, pipeline);
+    checkReplayable(dataset, pipeline, trace);
     const steps = new Steps({
       pipeline,
       folders,
@@ -59,7 +72,7 @@ export async function runExperiment(pipeline: LoadedPipeline, options: RunOption
       parsers,
       withSnapshot: (work) => work(snapshot),
     });
-    const run = new Run(steps, snapshot, options.signal);
+    const run = new Run(steps, snapshot, dataset.info().sorted, options.signal, trace);
     await run.begin();
     await run.stream();
     return readResult(journal, pipeline.config.pipeline.id);
@@ -68,19 +81,30 @@ export async function runExperiment(pipeline: LoadedPipeline, options: RunOption
   }
 }
 
-function checkUnchanged(journal: Journal, pipeline: LoadedPipeline): void {
-  const earlier = journal.pipeline(pipeline.config.pipeline.id);
-  if (earlier === undefined || earlier.hash === pipeline.hash) return;
-  const hint = 'give it another pipeline.id to keep both, or start it anew: sluice run --restart';
-  throw new SluiceError('E_CHANGED', `${pipeline.file} is not the pipeline '${earlier.id}' that was run before`, { hint });
+function renamed(pipeline: LoadedPipeline, id: string): LoadedPipeline {
+  return { ...pipeline, config: { ...pipeline.config, pipeline: { ...pipeline.config.pipeline, id } } };
 }
 
-function checkReplayable(dataset: Dataset, { config }: LoadedPipeline): void {
+/** E_NOT_FOUND without a trace; E_ARGUMENT where it is of another dataset. */
+function findTrace(journal: Journal, { config, hash }: LoadedPipeline, id: string): Trace {
+  const traced = journal.pipeline(id);
+  if (traced?.mode !== 'production' || traceEnd(journal, id) === 0) {
+    const hint = 'a pipeline leaves a trace when it is run by sluice serve';
+    throw new SluiceError('E_NOT_FOUND', `there is no trace of pipeline ${id}`, { hint });
+  }
+  if (traced.dataset.id !== config.dataset.id)
+    throw new SluiceError('E_ARGUMENT', `the trace of ${id} is one of dataset ${traced.dataset.id}, not of ${config.dataset.id}`);
+  return { id, same: traced.hash === hash };
+}
+
+function checkReplayable(dataset: Dataset, { config }: LoadedPipeline, trace: Trace | undefined): void {
   const { size, sorted } = dataset.info();
   if (size === 0) throw new SluiceError('E_SOURCE', `dataset ${config.dataset.id} holds no samples`);
-  if (sorted) return;
+  if (sorted || trace !== undefined) return;
   const message = `dataset ${config.dataset.id}: timestamps go back in time; experiments replay sources that are in order of time`;
-  throw new SluiceError('E_SOURCE', message);
+  throw new SluiceError('E_SOURCE', message, {
+    hint: 'what arrived in production can be replayed as it did: sluice run --trace <pipeline>',
+  });
 }
 
 class Run {
@@ -91,13 +115,18 @@ class Run {
   readonly #trigger: Trigger;
   readonly #windows: EvalWindow[];
   readonly #started = performance.now();
+  readonly #size: number; // samples that arrive
+  readonly #untold = new Map<number, TrainingRecord>(); // trainings of which the policy is told when the trace says so
   #triggers = 0;
   #lastKey = -1; // of the last trigger
+  #handledKey = -1; // of the last trigger whose samples count as trained
 
   constructor(
     readonly steps: Steps,
     readonly snapshot: Snapshot,
+    sorted: boolean,
     readonly signal: AbortSignal | undefined,
+    readonly trace: Trace | undefined,
   ) {
     const { pipeline, journal, onEvent } = steps.context;
     this.#id = pipeline.config.pipeline.id;
@@ -105,13 +134,15 @@ class Run {
     this.#journal = journal;
     this.#onEvent = onEvent;
     this.#trigger = pipeline.trigger.policy.create(pipeline.trigger.config, { seed: pipeline.config.pipeline.seed });
-    this.#windows = evaluationWindows(snapshot, pipeline.config.evaluation.window);
+    this.#size = trace === undefined ? snapshot.size : (journal.pipeline(this.#id)?.dataset.samples ?? traceEnd(journal, trace.id));
+    const { window } = pipeline.config.evaluation;
+    this.#windows = sorted ? evaluationWindows(snapshot, window, this.#size) : arrivalWindows(snapshot, window, this.#size);
   }
 
   async begin(): Promise<void> {
     const { config, hash, file, text, trigger, selection } = this.#pipeline;
-    const [firstMs, lastMs] = timeSpan(this.snapshot);
-    const dataset = { id: config.dataset.id, samples: this.snapshot.size, firstMs, lastMs };
+    const [firstMs, lastMs] = timeSpan(this.snapshot, this.#size);
+    const dataset = { id: config.dataset.id, samples: this.#size, firstMs, lastMs };
     const earlier = this.#journal.pipeline(this.#id);
     if (earlier !== undefined && earlier.dataset.samples !== dataset.samples) {
       const hint = 'start it anew: sluice run --restart';
@@ -125,7 +156,8 @@ class Run {
     if (earlier === undefined) {
       const policies = { triggerPolicy: trigger.policy.id, selectionPolicy: selection.policy.id };
       const record = { id: this.#id, hash, file, text, seed: config.pipeline.seed, ...policies, dataset, windows: this.#windows };
-      await this.#journal.putPipeline({ ...record, createdMs: Date.now(), complete: false, seconds: this.steps.seconds });
+      const traced = this.trace === undefined ? {} : { trace: this.trace.id };
+      await this.#journal.putPipeline({ ...record, ...traced, createdMs: Date.now(), complete: false, seconds: this.steps.seconds });
     }
     let recorded = 0;
     while (this.#journal.evaluation(this.#id, recorded) !== undefined) recorded++;
@@ -143,11 +175,15 @@ class Run {
 
   /** Replays the stream; every decision of the policy becomes a trigger that is handled before the next sample arrives. */
   async stream(): Promise<void> {
-    const { replay: options } = this.#pipeline.config;
-    const most = options.maxTriggers ?? Number.POSITIVE_INFINITY;
+    const most = this.#pipeline.config.replay.maxTriggers ?? Number.POSITIVE_INFINITY;
     let status: 'complete' | 'incomplete' = 'complete';
-    outer: for (const batch of replay(this.snapshot, options.batch)) {
+    outer: for (const batch of this.#arrivals()) {
       if (this.signal?.aborted) throw new SluiceError('E_ABORTED', 'stopped on request');
+      if ('trained' in batch) {
+        const training = this.#untold.get(batch.trained);
+        if (training !== undefined) this.steps.tell(this.#trigger, training);
+        continue;
+      }
       for (const decision of this.steps.inform(this.#trigger, batch)) {
         if (this.#triggers >= most) {
           status = 'incomplete';
@@ -160,7 +196,7 @@ class Run {
       this.#onEvent({
         type: 'replay',
         key: batch.firstKey + batch.length,
-        samples: this.snapshot.size,
+        samples: this.#size,
         timeMs: batch.time(batch.length - 1),
       });
     }
@@ -171,18 +207,50 @@ class Run {
     this.#onEvent({ type: 'done', status, triggers: this.#triggers, seconds: seconds.total });
   }
 
+  /** Batches in the order of keys; of a trace also the moments at which the policy was told of a training. */
+  *#arrivals(): Generator<ArrivalBatch | { trained: number }> {
+    if (this.trace === undefined) return yield* replay(this.snapshot, this.#pipeline.config.replay.batch);
+    let first = 0;
+    for (const entry of readTrace(this.#journal, this.trace.id)) {
+      if ('trained' in entry) yield entry;
+      else if (entry.end > this.#size) return;
+      else {
+        yield arrivalBatch(this.snapshot, first, entry.end - first);
+        first = entry.end;
+      }
+    }
+  }
+
   async #handle(decision: TriggerDecision, key: number, timeMs: number): Promise<void> {
     const id = this.#triggers++;
-    const trigger = await this.steps.recordTrigger({ ...decision, id, key, timeMs });
-    const first = this.#pipeline.selection.reset ? this.#lastKey + 1 : 0;
     this.#lastKey = key;
+    const trigger = await this.steps.recordTrigger({ ...decision, id, key, timeMs, ...this.#outcome(id, key) });
+    if (trigger.outcome !== undefined && trigger.outcome !== 'empty') return;
+    const first = this.#pipeline.selection.reset ? this.#handledKey + 1 : 0;
+    this.#handledKey = key;
     const training = await this.steps.train(trigger, first);
     if (training === null) return;
-    this.steps.tell(this.#trigger, training);
+    if (this.trace?.same) this.#untold.set(id, training);
+    else this.steps.tell(this.#trigger, training);
     const { windows: which } = this.#pipeline.config.evaluation;
     await this.steps.evaluateAll(
       training,
       this.#windows.filter((w) => which === 'all' || w.first > key),
     );
+  }
+
+  /** What became of the trigger in production, when the pipeline is the same. E_CHANGED where another one fired there. */
+  #outcome(id: number, key: number): Pick<TriggerRecord, 'outcome' | 'note'> {
+    if (!this.trace?.same) return {};
+    const traced = this.#journal.trigger(this.trace.id, id);
+    if (traced?.key !== key) {
+      const there = traced === undefined ? 'it did not fire' : `it fired at sample ${traced.key}`;
+      throw new SluiceError(
+        'E_CHANGED',
+        `trigger ${id} fired at sample ${key}, in production ${there}: the policy must decide the same for the same stream`,
+      );
+    }
+    const { outcome, note } = traced;
+    return outcome === undefined || note === undefined ? {} : { outcome, note };
   }
 }

@@ -37,7 +37,8 @@ export class Steps {
   readonly recorded: string;
   readonly seconds: RunResult['seconds'] = { trigger: 0, select: 0, train: 0, evaluate: 0, total: 0 };
   readonly #id: string;
-  #model: { id: string; file: string } | null; // the previous one
+  #model: { id: string; file: string } | null; // the previous one, or what the first training starts from
+  #first = true; // no training came before
 
   constructor(readonly context: StepContext) {
     const { pipeline, folders, dataset, parsers } = context;
@@ -84,7 +85,7 @@ export class Steps {
   checkSame(trigger: TriggerRecord, earlier: TriggerRecord): void {
     if (earlier.key === trigger.key) return;
     const message = `trigger ${trigger.id} fired at sample ${trigger.key}, in the run before at sample ${earlier.key}: the policy '${this.context.pipeline.trigger.policy.id}' must decide the same for the same stream`;
-    throw new SluiceError('E_CHANGED', message, { hint: 'start it anew: sluice run --restart' });
+    throw new SluiceError('E_CHANGED', message, { hint: 'start it anew with --restart' });
   }
 
   /** The model of a trigger whose candidates begin at key `first`; null when nothing was selected. The next training begins from it. */
@@ -95,9 +96,15 @@ export class Steps {
     const recorded = earlier !== undefined && (await exists(output));
     const training = recorded ? earlier : await this.#trainNow(trigger, first, output);
     if (training === null) return null;
-    this.#model = { id: training.modelId, file: output };
+    this.goOnFrom(training);
     onEvent({ type: 'trained', training, recorded });
     return training;
+  }
+
+  /** The next training comes after this one. */
+  goOnFrom({ modelId, triggerId }: TrainingRecord): void {
+    this.#model = { id: modelId, file: this.context.folders.modelFile(this.#id, triggerId) };
+    this.#first = false;
   }
 
   async #trainNow(trigger: TriggerRecord, first: number, output: string): Promise<TrainingRecord | null> {
@@ -106,7 +113,7 @@ export class Steps {
     const { trainset, size } = set;
     const { pipeline, folders, journal, dataset, onEvent, signal } = this.context;
     const { start, checkpoint, record: values } = pipeline.config.training;
-    const parent = trigger.id === 0 || start === 'previous' ? this.#model : null;
+    const parent = this.#first || start === 'previous' ? this.#model : null;
     const metadata = {
       pipeline: this.#id,
       trigger: String(trigger.id),

@@ -179,6 +179,6 @@ function reproduce(result: RunResult): string {
 
 function footer(result: RunResult, { version, generated }: ReportExtra): string {
   const by = `Made by Sluice${version === undefined ? '' : ` ${version}`}${generated === undefined ? '' : `, ${generated}`}.`;
-  const status = result.status === 'complete' ? 'The run is complete.' : 'The run is incomplete.';
+  const status = result.status === 'live' ? 'The pipeline is in production.' : `The run is ${result.status}.`;
   return `<footer>${text(`${by} ${status} All numbers: result.json beside this file.`)}</footer>`;
 }

@@ -197,7 +197,7 @@ export function triggerList(result: RunResult): string {
     timeText(t.timeMs, 0),
     count(t.key),
     ...(scored ? [decimal(t.score), decimal(t.threshold)] : []),
-    `${clean(t.reason)}${training === null ? ' (no training)' : ''}`,
+    `${clean(t.reason)}${training === null ? ` (${t.outcome ?? 'no training'})` : ''}`,
   ]);
   const head = ['trigger', 'time', 'sample', ...(scored ? ['score', 'threshold'] : []), 'reason'];
   return align([head, ...rows], scored ? 'rlrrrl' : 'rlrl').join('\n');

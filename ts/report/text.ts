@@ -60,6 +60,7 @@ export function partialNote(result: RunResult): string | null {
 /** What an interrupted run lacks; null when it is complete. */
 export function statusNote(result: RunResult): string | null {
   if (result.status === 'complete') return null;
+  if (result.status === 'live') return 'in production: the stream goes on';
   const untrained = result.triggers.filter((t) => t.training === null).length;
   const unevaluated = result.triggers.filter((t) => t.training !== null && t.evaluation === null).length;
   const parts = [

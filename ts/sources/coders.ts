@@ -1,4 +1,5 @@
 // What gives the values of a dataset's columns their codes: dictionaries, counts of rare values, tokenizers.
+import { SluiceError } from '../errors.js';
 import { Dictionary } from './dictionary.js';
 import { type Coders, rareCategory } from './encode.js';
 import { isFrequent } from './forms.js';
@@ -38,6 +39,23 @@ export function dictionaryEntries({ dictionaries }: Coders): Record<string, stri
  */
 export function countEntries({ frequencies }: Coders): Record<string, string> {
   return Object.assign({}, ...[...frequencies.values()].map((frequency) => frequency.entries()));
+}
+
+/** The state entries that tell the tokenizers, as far as they are missing. E_CHANGED where one gives other ids than for the samples there. */
+export function tokenizerEntries({ tokenizers }: Coders, store: StateReader): Record<string, string> {
+  const missing: Record<string, string> = {};
+  for (const [name, { identity }] of tokenizers) {
+    const key = `tokenizer:${name}`;
+    const earlier = store.state(key);
+    if (earlier === null) missing[key] = identity;
+    else if (earlier !== identity) {
+      const hint = 'bring the earlier tokenizer back, or give the dataset another id to ingest it again';
+      throw new SluiceError('E_CHANGED', `the tokenizer of column '${name}' is another one than that of the samples in the dataset`, {
+        hint,
+      });
+    }
+  }
+  return missing;
 }
 
 /** Sizes of the dictionaries of frequent values, for the state of a part that begins. */

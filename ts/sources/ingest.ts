@@ -2,7 +2,7 @@
 // they belong to: a stop at any moment loses nothing and doubles nothing.
 import { SluiceError } from '../errors.js';
 import { Appender, type IngestStore } from './appender.js';
-import { countEntries, dictionaryEntries, openCoders, sizesOf } from './coders.js';
+import { countEntries, dictionaryEntries, openCoders, sizesOf, tokenizerEntries } from './coders.js';
 import type { Coders } from './encode.js';
 import { encodedInOrder, orderOf } from './order.js';
 import { checkUnchanged, type PartState, partKey, readLastMs, readPartState } from './progress.js';
@@ -27,6 +27,10 @@ export type IngestOptions = {
   folder?: string;
   signal?: AbortSignal;
   onProgress?: (progress: IngestProgress) => void;
+  /** Those of a SharedStore, which commits their growth itself. Default: the store's own. */
+  coders?: Coders;
+  /** Takes parts that begin before the newest sample, too: in production samples are in the order in which they arrived. */
+  late?: boolean;
 };
 
 /** Samples appended now, samples in all, parts of the source, and its samples left out because a picture could not be decoded. */
@@ -46,11 +50,11 @@ export async function ingest(options: IngestOptions): Promise<IngestResult> {
   const before = store.size();
   const parts = await partsOf(source);
   const open = await openParts(parts, options);
-  checkOrder(open, store);
-  const tokenizers = await openTokenizers(spec.columns, options.folder ?? process.cwd());
-  const coders = openCoders(store, spec, tokenizers, open[0]?.state);
-  const appender = new Appender(store, spec, () => dictionaryEntries(coders));
-  noteTokenizers(coders, store, appender);
+  if (!options.late) checkOrder(open, store);
+  const coders =
+    options.coders ?? openCoders(store, spec, await openTokenizers(spec.columns, options.folder ?? process.cwd()), open[0]?.state);
+  const appender = new Appender(store, spec, () => (options.coders === undefined ? dictionaryEntries(coders) : {}));
+  for (const [key, value] of Object.entries(tokenizerEntries(coders, store))) appender.note(key, value);
   try {
     for (const part of open) await appendPart(part, coders, appender, options);
     await appender.flush();
@@ -62,21 +66,6 @@ export async function ingest(options: IngestOptions): Promise<IngestResult> {
   const total = store.size();
   const skipped = parts.reduce((sum, part) => sum + (readPartState(store, part.name)?.skipped ?? 0), 0);
   return { appended: total - before, total, parts: parts.length, skipped };
-}
-
-/** E_CHANGED where a tokenizer gives other ids than for the samples that are there. */
-function noteTokenizers({ tokenizers }: Coders, store: IngestStore, appender: Appender): void {
-  for (const [name, { identity }] of tokenizers) {
-    const key = `tokenizer:${name}`;
-    const earlier = store.state(key);
-    if (earlier === null) appender.note(key, identity);
-    else if (earlier !== identity) {
-      const hint = 'bring the earlier tokenizer back, or give the dataset another id to ingest it again';
-      throw new SluiceError('E_CHANGED', `the tokenizer of column '${name}' is another one than that of the samples in the dataset`, {
-        hint,
-      });
-    }
-  }
 }
 
 /** The parts that are not complete, in the order in which they are appended. */

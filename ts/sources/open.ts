@@ -17,6 +17,7 @@ import type { Source, SourcePart } from './types.js';
 export async function openSource(config: DatasetSpec & { id: string; source?: SourceSpec }, folder: string): Promise<Source> {
   const { source } = config;
   if (source === undefined) throw new SluiceError('E_ARGUMENT', `dataset ${config.id} names no source`);
+  if (source.format === 'push') return { parts: async () => [] };
   if (source.format === 'images') {
     const folders = resolveFolders(source.path, folder);
     return { parts: async () => await Promise.all(folders.map((place) => imagesPart(place, source, config))) };

@@ -81,4 +81,7 @@ export type CriteoSource = { format: 'criteo'; path: readonly string[]; splits: 
  */
 export type CriteoTsvSource = { format: 'criteo-tsv'; path: readonly string[]; start: number; days: number; missing: number };
 
-export type SourceSpec = FileSource | ImagesSource | BinarySource | CriteoSource | CriteoTsvSource;
+/** Samples that are pushed in production mode. */
+export type PushSource = { format: 'push' };
+
+export type SourceSpec = FileSource | ImagesSource | BinarySource | CriteoSource | CriteoTsvSource | PushSource;

@@ -1,0 +1,47 @@
+// Section `serve` of the pipeline file: production mode.
+import { z } from 'zod';
+import { duration } from '../base/durations.js';
+import { whole } from './fields.js';
+
+const mebibyte = 2 ** 20;
+
+const http = z
+  .strictObject({
+    port: whole(0, 65_535).describe('TCP port; 0: a free one, which is told when it is open.'),
+    host: z.string().min(1).max(256).default('127.0.0.1').describe('Address to listen at.'),
+    token: z
+      .string()
+      .regex(/^env:[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected env:NAME, the environment variable that holds the token' })
+      .optional()
+      .describe('Who pushes samples must know it: env:NAME is the environment variable that holds it.'),
+    maxBytes: whole(1024, 1024 * mebibyte)
+      .default(16 * mebibyte)
+      .describe('Largest body of a request, bytes.'),
+    maxPending: whole(1024, 65_536 * mebibyte)
+      .default(256 * mebibyte)
+      .describe('Bytes of requests that may be under way; beyond them clients are asked to come again later.'),
+  })
+  .refine(({ host, token }) => token !== undefined || /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host), {
+    error: 'is missing; expected env:NAME, because others than this machine can reach the host',
+    path: ['token'],
+  })
+  .describe('Samples are pushed, and the state is asked for, by HTTP.');
+
+const watch = z
+  .strictObject({
+    every: duration.prefault('1s').describe('Longest time until a new file is noticed.'),
+  })
+  .describe("New files of the dataset's source are ingested as they appear.");
+
+export const serve = z
+  .strictObject({
+    pending: z
+      .enum(['queue', 'merge', 'drop'])
+      .default('queue')
+      .describe(
+        'Triggers that fire while a model is trained: queue trains every one; merge only the newest that waits; drop none, their samples go into the next training.',
+      ),
+    http: http.optional(),
+    watch: watch.optional(),
+  })
+  .describe('Production mode: how samples arrive in sluice serve.');

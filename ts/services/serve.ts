@@ -1,0 +1,200 @@
+// `sluice serve`: opens what production mode needs, lets samples in, and closes it all again.
+import { resolve } from 'node:path';
+import type { LoadedPipeline } from '../config/parse.js';
+import { SluiceError } from '../errors.js';
+import type { Dataset } from '../native/dataset.js';
+import { requireCuda, setComputeThreads } from '../native/threads.js';
+import type { OnEvent } from '../pipeline/events.js';
+import { type Folders, foldersOf } from '../pipeline/folders.js';
+import { openDataset } from '../pipeline/ingest.js';
+import { checkUnchanged, Journal } from '../pipeline/journal.js';
+import { Live } from '../pipeline/live.js';
+import { parserPool } from '../pipeline/parsers.js';
+import { checkModel } from '../pipeline/plan.js';
+import { Steps } from '../pipeline/steps.js';
+import { openSource } from '../sources/open.js';
+import { tokenizerEntries } from '../sources/coders.js';
+import { SharedStore } from '../sources/shared-store.js';
+import { HttpService } from './http.js';
+import { Inlet } from './inlet.js';
+import { Metrics } from './metrics.js';
+import { foldersOfPaths, watchSource } from './watch.js';
+
+export type ServeOptions = {
+  /** Folder of datasets, models and state; default ./sluice-data. */
+  dataFolder?: string;
+  /** Ends production mode: what is under way is finished or checkpointed. */
+  signal: AbortSignal;
+  onEvent?: OnEvent;
+  /** Forget what the pipeline did before; its samples stay. */
+  restart?: boolean;
+  /** First pause before something that failed is tried again, ms; default 1,000. */
+  retryMs?: number;
+  /** Longest time in which a request must have arrived, ms; default 60,000. */
+  requestTimeoutMs?: number;
+};
+
+/**
+ * Runs a pipeline in production mode until the signal aborts, and resolves then. Started again it goes on exactly there. E_ARGUMENT when the
+ * pipeline says nothing about how samples arrive; E_CHANGED, E_LOCKED; and what ends production mode: a triggering policy that fails (E_POLICY).
+ */
+export async function servePipeline(pipeline: LoadedPipeline, options: ServeOptions): Promise<void> {
+  const { config } = pipeline;
+  if (config.serve?.http === undefined && config.serve?.watch === undefined) {
+    const hint = 'serve: { watch: { every: 1s } } takes new files, serve: { http: { port: 8080 } } takes requests';
+    throw new SluiceError('E_ARGUMENT', `${pipeline.file} does not say how samples arrive`, { hint });
+  }
+  const token = tokenOf(config.serve.http?.token);
+  const folders = foldersOf(options.dataFolder ?? 'sluice-data');
+  const journal = await Journal.open(folders.state);
+  try {
+    await journal.lock(config.pipeline.id);
+    if (options.restart) await journal.forget(config.pipeline.id);
+    checkUnchanged(journal, pipeline, 'production');
+    checkModel(pipeline);
+    if (config.training.device === 'cuda') requireCuda();
+    setComputeThreads(config.pipeline.threads ?? 0);
+    using dataset = await openDataset(pipeline, folders);
+    await using parsers = parserPool(pipeline);
+    const stop = new AbortController();
+    const onAbort = () => stop.abort(options.signal.reason);
+    if (options.signal.aborted) onAbort();
+    options.signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await new Production(pipeline, folders, journal, dataset, parsers, options, token, stop).run();
+    } finally {
+      options.signal.removeEventListener('abort', onAbort);
+    }
+  } finally {
+    await journal.close();
+  }
+}
+
+/** The token in the environment variable that the pipeline names. */
+function tokenOf(field: string | undefined): string | undefined {
+  if (field === undefined) return undefined;
+  const name = field.slice('env:'.length);
+  const token = process.env[name];
+  if (token === undefined || token === '')
+    throw new SluiceError('E_ARGUMENT', `serve.http.token: the environment variable ${name} is not set`);
+  return token;
+}
+
+class Production {
+  readonly #onEvent: OnEvent;
+  readonly #live: Live;
+  readonly #metrics: Metrics;
+  #ready = false;
+  #http: HttpService | undefined;
+
+  constructor(
+    readonly pipeline: LoadedPipeline,
+    readonly folders: Folders,
+    journal: Journal,
+    readonly dataset: Dataset,
+    parsers: ReturnType<typeof parserPool>,
+    readonly options: ServeOptions,
+    readonly token: string | undefined,
+    readonly stop: AbortController,
+  ) {
+    this.#onEvent = options.onEvent ?? (() => {});
+    this.#metrics = new Metrics(pipeline.config.pipeline.id, () => ({
+      samples: dataset.size(),
+      pendingBytes: this.#http?.pending ?? 0,
+      live: this.#live.state(),
+    }));
+    const { signal } = stop;
+    const onEvent: OnEvent = (event) => {
+      if (event.type === 'problem') this.#metrics.failed(event.code);
+      if (event.type === 'train') this.#live.progress(event.steps / event.totalSteps);
+      this.#onEvent(event);
+    };
+    const steps = new Steps({
+      pipeline,
+      folders,
+      journal,
+      dataset,
+      onEvent,
+      signal,
+      parsers,
+      async withSnapshot(work) {
+        using snapshot = dataset.snapshot({ leaseMs: 0 });
+        return await work(snapshot);
+      },
+    });
+    this.#live = new Live(steps, { pending: pipeline.config.serve?.pending ?? 'queue', signal, retryMs: options.retryMs });
+  }
+
+  /** Ends when the signal aborts, or with the first error that one of its parts cannot go on after. */
+  async run(): Promise<void> {
+    const { config, dir } = this.pipeline;
+    const shared = await SharedStore.open(this.dataset, config.dataset, dir, () => this.#live.arrived());
+    for (const [key, value] of Object.entries(tokenizerEntries(shared.writer.coders, this.dataset))) this.dataset.setState(key, value);
+    let failure: { error: unknown } | undefined;
+    const part = (work: Promise<void>) =>
+      work.catch((error: unknown) => {
+        const stopped = error instanceof SluiceError && error.code === 'E_ABORTED' && this.options.signal.aborted;
+        if (!stopped) failure ??= { error };
+        this.stop.abort();
+      });
+    await Promise.all([part(this.#listen(shared)), part(this.#produce(shared))]);
+    await shared.settled();
+    if (failure !== undefined) throw failure.error;
+    this.#onEvent({ type: 'stopped', samples: this.dataset.size(), triggers: this.#live.state().triggers });
+  }
+
+  async #produce(shared: SharedStore): Promise<void> {
+    await this.#live.begin();
+    this.#ready = true;
+    const watching = this.#watch(shared).catch((error: unknown) => {
+      this.stop.abort();
+      throw error;
+    });
+    const [live, watched] = await Promise.allSettled([this.#live.run().finally(() => this.stop.abort()), watching]);
+    for (const result of [live, watched]) if (result.status === 'rejected') throw result.reason;
+  }
+
+  async #listen(shared: SharedStore): Promise<void> {
+    const { dataset: spec, serve } = this.pipeline.config;
+    if (serve?.http === undefined) return;
+    const { host, port, maxBytes, maxPending } = serve.http;
+    const metrics = this.#metrics;
+    const inlet = new Inlet(shared, spec, ({ seconds }) => metrics.committed(seconds));
+    const notReady = () => (this.#ready ? null : 'the triggering policy is being led to where it was');
+    const limits = { maxBytes, maxPending, requestTimeoutMs: this.options.requestTimeoutMs };
+    const http = await HttpService.listen({ host, port, token: this.token, ...limits, inlet, spec, metrics, notReady });
+    this.#http = http;
+    this.#onEvent({ type: 'listening', url: http.url });
+    await aborted(this.stop.signal);
+    await http.close();
+  }
+
+  async #watch(shared: SharedStore): Promise<void> {
+    const { dataset: config, serve } = this.pipeline.config;
+    if (serve?.watch === undefined) return;
+    const { source: own, dir } = this.pipeline;
+    const path = 'source' in config && 'path' in config.source ? config.source.path : [];
+    await watchSource({
+      shared,
+      openSource: async () => own ?? (await openSource(config, dir)),
+      spec: config,
+      folder: dir,
+      folders: foldersOfPaths(path.map((name) => resolve(dir, name))),
+      everyMs: serve.watch.every,
+      signal: this.stop.signal,
+      ...(this.options.retryMs === undefined ? {} : { retryMs: this.options.retryMs }),
+      onProgress: (p) =>
+        this.#onEvent({ type: 'ingest', part: p.part, samples: p.samples, rowsDone: p.rowsDone, rowsTotal: p.rowsTotal ?? null }),
+      onIngested: (samples) => this.#metrics.ingested(samples),
+      onProblem: ({ code, message }) => {
+        this.#metrics.failed(code);
+        this.#onEvent({ type: 'problem', code, message });
+      },
+    });
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

@@ -83,11 +83,13 @@ export function describe(event: RunEvent): string | null {
     }
     case 'listening':
       return `samples are taken at ${event.url}/v1/samples`;
+    case 'connected':
+      return `messages of stream ${event.stream} are taken from ${event.url}`;
     case 'available':
       return `  model ${event.modelId} is current`;
     case 'window': {
       const { window, triggerId, metrics } = event;
-      return `window ${window.index}, ${formatDay(window.startMs)}: model ${triggerId}, ${scoresOf(metrics)}`;
+      return `window ${window.index}, from ${new Date(window.startMs).toISOString().slice(0, 16)}: model ${triggerId}, ${scoresOf(metrics)}`;
     }
     case 'problem':
       return `problem ${event.code}: ${event.message}`;

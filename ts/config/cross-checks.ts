@@ -38,7 +38,7 @@ const isReal = (label: LabelConfig): boolean => 'real' in label;
 function servingProblems({ time, ...data }: DatasetConfig, serve: PipelineFile['serve']): CrossProblem[] {
   const pushed = 'source' in data && data.source.format === 'push';
   const problems: CrossProblem[] = [];
-  if ((pushed || serve?.http !== undefined) && 'step' in time)
+  if ((pushed || serve?.http !== undefined || serve?.nats !== undefined) && 'step' in time)
     problems.push({ path: ['dataset', 'time'], message: 'expected a column, because samples that are pushed bring their times' });
   const counted = Object.keys(data.columns).find((name) => isFrequent(data.columns[name]!));
   if ((pushed || serve?.http !== undefined) && counted !== undefined)

@@ -5,15 +5,15 @@ import { whole } from './fields.js';
 
 const mebibyte = 2 ** 20;
 
+const secret = z
+  .string()
+  .regex(/^env:[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected env:NAME, the environment variable that holds the token' });
+
 const http = z
   .strictObject({
     port: whole(0, 65_535).describe('TCP port; 0: a free one, which is told when it is open.'),
     host: z.string().min(1).max(256).default('127.0.0.1').describe('Address to listen at.'),
-    token: z
-      .string()
-      .regex(/^env:[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected env:NAME, the environment variable that holds the token' })
-      .optional()
-      .describe('Who pushes samples must know it: env:NAME is the environment variable that holds it.'),
+    token: secret.optional().describe('Who pushes samples must know it: env:NAME is the environment variable that holds it.'),
     maxBytes: whole(1024, 1024 * mebibyte)
       .default(16 * mebibyte)
       .describe('Largest body of a request, bytes.'),
@@ -26,6 +26,27 @@ const http = z
     path: ['token'],
   })
   .describe('Samples are pushed, and the state is asked for, by HTTP.');
+
+const nats = z
+  .strictObject({
+    url: z
+      .string()
+      .regex(/^(nats|tls):\/\/[^\s/]+$/, { error: 'expected an address such as nats://127.0.0.1:4222' })
+      .default('nats://127.0.0.1:4222')
+      .describe('Address of the server.'),
+    stream: z
+      .string()
+      .regex(/^[^\s.*>/\\]{1,128}$/, { error: 'expected the name of a stream, without spaces, dots, *, > and slashes' })
+      .describe('Name of the JetStream stream. Its sequence numbers are kept beside the samples.'),
+    subject: z
+      .string()
+      .regex(/^[^\s]{1,256}$/)
+      .optional()
+      .describe('Only messages of this subject (* and > stand for words). Default: all of the stream.'),
+    token: secret.optional().describe('Token of the server: env:NAME is the environment variable that holds it.'),
+    batch: whole(1, 100_000).default(5000).describe('Messages that are appended together at most.'),
+  })
+  .describe('Samples are taken from NATS JetStream, each exactly once. A message is a JSON object, or several as JSON lines.');
 
 const watch = z
   .strictObject({
@@ -43,5 +64,6 @@ export const serve = z
       ),
     http: http.optional(),
     watch: watch.optional(),
+    nats: nats.optional(),
   })
   .describe('Production mode: how samples arrive in sluice serve.');

@@ -30,6 +30,8 @@ export type RunEvent =
   /** A window has ended, and the model of a trigger before it was evaluated on it. */
   | { type: 'window'; window: EvalWindow; triggerId: number; metrics: WindowMetrics }
   | { type: 'listening'; url: string }
+  /** Messages of the stream are taken from the server at `url`. */
+  | { type: 'connected'; url: string; stream: string }
   | { type: 'stopped'; samples: number; triggers: number }
   /** Something failed, and production goes on. */
   | { type: 'problem'; code: string; message: string }

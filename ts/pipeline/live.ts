@@ -320,19 +320,16 @@ export class Live {
     const { pipeline } = this.#steps.context;
     const first = pipeline.selection.reset ? this.#handledKey + 1 : 0;
     this.#progress = { triggerId: trigger.id, done: 0 };
-    try {
-      const training = await this.#trainUntilSettled(trigger, first);
-      if (training === undefined) return; // failed, or stopped
-      this.#handledKey = trigger.key;
-      if (training === null) return await this.#putOutcome(trigger, 'empty', 'the selection policy selected nothing');
-      this.#models.push({ triggerId: trigger.id, key: trigger.key });
-      await this.#publish(training);
-      await this.#tell(training);
-      await this.#putRecord();
-    } finally {
-      this.#progress = null;
-      this.#pending.end();
-    }
+    const training = await this.#trainUntilSettled(trigger, first);
+    this.#progress = null;
+    this.#pending.end();
+    if (training === undefined) return; // failed, or stopped
+    this.#handledKey = trigger.key;
+    if (training === null) return await this.#putOutcome(trigger, 'empty', 'the selection policy selected nothing');
+    this.#models.push({ triggerId: trigger.id, key: trigger.key });
+    await this.#publish(training);
+    await this.#tell(training);
+    await this.#putRecord();
   }
 
   /** Tries again after errors that may pass. Undefined when production mode ends meanwhile, or after other errors, which are journalled. */

@@ -1,11 +1,17 @@
 // A pipeline in production within a test: started, waited for by its events, stopped.
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { type LoadedPipeline, loadPipeline } from '../config/parse.js';
 import type { RunEvent } from '../pipeline/events.js';
 import { changed, csv, type Workplace } from '../pipeline/fixture.test.helper.js';
 import { type ServeOptions, servePipeline } from './serve.js';
+
+/** A test that waits for longer has failed. */
+const patienceMs = 60_000;
 
 const [header = '', ...lines] = csv().trimEnd().split('\n');
 
@@ -64,13 +70,16 @@ export async function serving(
     new Promise<RunEvent>((resolve, reject) => {
       const earlier = events.find(fits);
       if (earlier !== undefined) return resolve(earlier);
+      const fail = (what: string) => reject(new Error(`${what}; events: ${events.map((e) => e.type).join(' ')}`));
+      const timer = setTimeout(() => fail(`nothing came for ${patienceMs} ms`), patienceMs);
       const look = (event: RunEvent) => {
         if (!fits(event)) return;
+        clearTimeout(timer);
         waiting.delete(look);
         resolve(event);
       };
       waiting.add(look);
-      ended.then(() => reject(new Error(`it ended; events: ${events.map((e) => e.type).join(' ')}`)), reject);
+      ended.then(() => fail('it ended'), reject).finally(() => clearTimeout(timer));
     });
   const stop = async () => {
     controller.abort();
@@ -122,4 +131,27 @@ export function appear({ folder }: Workplace, name: string, text: string): void 
   mkdirSync(join(folder, 'in'), { recursive: true });
   writeFileSync(join(folder, 'in', `${name}.tmp`), text);
   renameSync(join(folder, 'in', `${name}.tmp`), join(folder, 'in', name));
+}
+
+const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+
+export type Spawned = { child: ChildProcess; exit: Promise<number | null>; url: string; events: RunEvent[] };
+
+/** `sluice serve p.yaml` in a process of its own, once it takes samples or has ended. `onEvent` is told of each event. */
+export async function spawned(folder: string, onEvent: (event: RunEvent, child: ChildProcess) => void = () => {}): Promise<Spawned> {
+  const child = spawn(process.execPath, [main, 'serve', 'p.yaml', '--json'], { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] });
+  const exit = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const events: RunEvent[] = [];
+  const url = await new Promise<string>((resolve) => {
+    let address = '';
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const event = JSON.parse(line) as RunEvent;
+      events.push(event);
+      if (event.type === 'listening') address = event.url;
+      if (event.type === 'serving') resolve(address);
+      onEvent(event, child);
+    });
+    exit.then(() => resolve(address));
+  });
+  return { child, exit, url, events };
 }

@@ -1,15 +1,12 @@
-import { spawn } from 'node:child_process';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Dataset } from '../native/dataset.js';
 import { changed, inWorkplace, type Workplace } from '../pipeline/fixture.test.helper.js';
 import { foldersOf } from '../pipeline/folders.js';
-import { type Answer, arrivedAt, ask, jsonRows, push, pushing, type Serving, serving, urlOf } from './fixture.test.helper.js';
+import { type Answer, arrivedAt, ask, jsonRows, push, pushing, type Serving, serving, spawned, urlOf } from './fixture.test.helper.js';
 
 const test = suite('http');
 const row = '{"t":"2024-01-01","x":1,"c":"a","y":0}';
@@ -213,26 +210,6 @@ test('a client that goes away in the middle, or is too slow, leaves nothing behi
     undefined,
     { requestTimeoutMs: 300 },
   ));
-
-const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
-
-/** The command in a process of its own; the URL that it listens at. */
-async function spawned(folder: string) {
-  const child = spawn(process.execPath, [main, 'serve', 'p.yaml', '--json'], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
-  const exit = new Promise<number | null>((resolve) => child.on('close', resolve));
-  const events: { type: string; url?: string }[] = [];
-  const url = await new Promise<string>((resolve, reject) => {
-    let address = '';
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const event = JSON.parse(line);
-      events.push(event);
-      if (event.type === 'listening') address = event.url;
-      if (event.type === 'serving') resolve(address);
-    });
-    exit.then((code) => reject(new Error(`sluice serve ended with ${code}`)));
-  });
-  return { child, exit, url, events };
-}
 
 test('kill -9 in the middle: what was acknowledged is there once; SIGTERM ends it well', () =>
   inWorkplace(async (place) => {

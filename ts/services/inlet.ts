@@ -34,6 +34,7 @@ type Waiting = {
   writer: Writer;
   key: string | undefined;
   hash: string;
+  state: Record<string, string>;
   done(first: number): void;
   failed(error: unknown): void;
 };
@@ -69,7 +70,7 @@ export class Inlet {
    * too many samples; E_SOURCE, E_NOT_FINITE, E_LABEL_RANGE as encode(); and the errors of append().
    */
   async push(body: Buffer, rows: () => RecordBatch, key?: string): Promise<Pushed> {
-    if (key === undefined) return await this.#append(rows(), undefined, '');
+    if (key === undefined) return await this.#push(rows(), undefined, '');
     const hash = createHash('sha256').update(body).digest('base64');
     const stored: Answered | undefined = this.#keys.find(key);
     const known =
@@ -84,22 +85,27 @@ export class Inlet {
   }
 
   async #appendLater(rows: () => RecordBatch, key: string, hash: string): Promise<Pushed> {
-    return await this.#append(rows(), key, hash);
+    return await this.#push(rows(), key, hash);
   }
 
-  async #append(batch: RecordBatch, key: string | undefined, hash: string): Promise<Pushed> {
+  async #push(batch: RecordBatch, key: string | undefined, hash: string): Promise<Pushed> {
+    if (batch.rows > 0) return await this.append(batch, {}, key, hash);
+    throw new SluiceError('E_SOURCE', `${requestName}: there are no samples in it`);
+  }
+
+  /** Appends rows together with state entries, like push(); there may be no rows. */
+  async append(batch: RecordBatch, state: Record<string, string>, key?: string, hash = ''): Promise<Pushed> {
     const { rows: count } = batch;
-    if (count === 0) throw new SluiceError('E_SOURCE', `${requestName}: there are no samples in it`);
     const bytes = count * Math.max(12, recordBytes(this.#columns));
     if (bytes > maxEncodedBytes) {
       const most = Math.floor(maxEncodedBytes / (bytes / count));
       throw new SluiceError('E_ARGUMENT', `${requestName}: at most ${most} samples of this dataset, got ${count}`);
     }
     const { writer } = this.#shared;
-    const rows = await this.#encode(batch, writer.coders);
+    const rows = count === 0 ? [] : await this.#encode(batch, writer.coders);
     const first = await new Promise<number>((done, failed) => {
       this.bytes += bytes;
-      this.#waiting.push({ rows, count, bytes, writer, key, hash, done, failed });
+      this.#waiting.push({ rows, count, bytes, writer, key, hash, state, done, failed });
       void this.#commit();
     });
     return { first, count };
@@ -153,10 +159,12 @@ export class Inlet {
         requests.flatMap((request) => request.rows),
         this.#columns,
       );
-      for (const ms of new Set([timestamps[0], timestamps.at(-1)])) this.#lastMs = Math.max(this.#lastMs, Number(ms));
+      this.#lastMs = Math.max(this.#lastMs, Number(timestamps.at(-1) ?? this.#lastMs));
       const first = await requests[0]!.writer.append((firstKey): Batch => {
         keyed = keyedOf(requests, firstKey);
-        return { timestamps, labels, columns, state: { ...this.#keys.entries(keyed), ...lastMsEntry(this.#lastMs) } };
+        const state = Object.assign({}, ...requests.map((request) => request.state)) as Record<string, string>;
+        const last = Number.isFinite(this.#lastMs) ? lastMsEntry(this.#lastMs) : {};
+        return { timestamps, labels, columns, state: { ...state, ...this.#keys.entries(keyed), ...last } };
       });
       this.#keys.committed(keyed);
       this.#onCommit({ requests: requests.length, samples: labels.length, seconds: (performance.now() - started) / 1000 });

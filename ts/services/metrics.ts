@@ -14,6 +14,7 @@ export class Metrics {
   readonly #pushedBytes = this.#counter('sluice_pushed_bytes_total', 'Bytes of the bodies of requests that were acknowledged.');
   readonly #commits = this.#counter('sluice_commits_total', 'Transactions that appended pushed samples.');
   readonly #files = this.#counter('sluice_ingested_samples_total', 'Samples ingested from watched files.');
+  readonly #received = this.#counter('sluice_received_samples_total', 'Samples of messages that were taken from a broker.');
   readonly #errors = this.#counter('sluice_errors_total', 'Errors after which production went on, by code.', ['code']);
   readonly #lastError = this.#gauge('sluice_last_error_timestamp_seconds', 'When the last of these errors was met.', ['code']);
   readonly #requestSeconds = this.#histogram('sluice_http_request_seconds', 'From the head of a request to its answer.');
@@ -68,6 +69,10 @@ export class Metrics {
 
   ingested(samples: number): void {
     this.#files.inc(samples);
+  }
+
+  received(samples: number): void {
+    this.#received.inc(samples);
   }
 
   failed(code: string): void {

@@ -7,6 +7,7 @@ import { withPolicies } from '../config/own.js';
 import { type LoadedPipeline, loadPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import { Dataset } from '../native/dataset.js';
+import type { RunEvent } from '../pipeline/events.js';
 import { changed, inWorkplace, rows, type Workplace } from '../pipeline/fixture.test.helper.js';
 import { foldersOf } from '../pipeline/folders.js';
 import { Journal, readResult } from '../pipeline/journal.js';
@@ -22,6 +23,7 @@ import {
   pushing,
   type Serving,
   serving,
+  spawned,
   trainedTrigger,
   urlOf,
   watching,
@@ -172,6 +174,40 @@ test('stopped at any event it goes on exactly there', () =>
       const again = await runExperiment(await loadPipeline(join(place.folder, 'p.yaml')), { dataFolder: at.data, trace: 'tiny' });
       assert.equal(essence(again), essence(live));
     }
+  }));
+
+test('killed at any step it goes on exactly there', () =>
+  inWorkplace(async (place) => {
+    place.data = join(place.folder, 'sluice-data');
+    place.write(
+      'p.yaml',
+      changed({ ...pushing(), 'epochs: 3': 'epochs: 100, record: [loss]', 'id: new-data': 'id: recorded, by: loss, ratio: 0.5' }),
+    );
+    const borders = [0, 300, 900, 1344, 1400, 3000, rows];
+    let done = 0;
+    for (const type of ['trigger', 'train', 'available', 'window', 'trained', 'end']) {
+      const fresh = (event: RunEvent) => event.type === type && !('recorded' in event && event.recorded);
+      const last = (event: RunEvent) => event.type === 'available' && event.modelId === 'tiny/4';
+      const { exit, url } = await spawned(place.folder, (event, child) => {
+        if (fresh(event)) child.kill('SIGKILL');
+        else if (last(event)) child.kill('SIGTERM');
+      });
+      for (; done + 1 < borders.length; done++) {
+        const body = jsonRows(borders[done]!, borders[done + 1]!);
+        const answer = await push(url, body, { 'idempotency-key': `k${done}` }).catch(() => undefined);
+        if (answer?.status !== 200) break;
+      }
+      const code = await exit;
+      assert.ok(code === null || code === 0, `${type}: ${code}`);
+    }
+    assert.is(size(place), rows);
+    const live = await result(place);
+    assert.equal(
+      live.triggers.map((t) => t.trigger.key),
+      [671, 1343, 2015, 2687, 3359],
+    );
+    const again = await runExperiment(await loadPipeline(join(place.folder, 'p.yaml')), { dataFolder: place.data, trace: 'tiny' });
+    assert.equal(essence(again), essence(live));
   }));
 
 for (const [policy, outcome] of [

@@ -18,6 +18,7 @@ import { SharedStore } from '../sources/shared-store.js';
 import { HttpService } from './http.js';
 import { Inlet } from './inlet.js';
 import { Metrics } from './metrics.js';
+import { consumeNats } from './nats.js';
 import { foldersOfPaths, watchSource } from './watch.js';
 
 export type ServeOptions = {
@@ -40,11 +41,12 @@ export type ServeOptions = {
  */
 export async function servePipeline(pipeline: LoadedPipeline, options: ServeOptions): Promise<void> {
   const { config } = pipeline;
-  if (config.serve?.http === undefined && config.serve?.watch === undefined) {
+  const { http, watch, nats } = config.serve ?? {};
+  if (http === undefined && watch === undefined && nats === undefined) {
     const hint = 'serve: { watch: { every: 1s } } takes new files, serve: { http: { port: 8080 } } takes requests';
     throw new SluiceError('E_ARGUMENT', `${pipeline.file} does not say how samples arrive`, { hint });
   }
-  const token = tokenOf(config.serve.http?.token);
+  const tokens = { http: tokenOf('http', http?.token), nats: tokenOf('nats', nats?.token) };
   const folders = foldersOf(options.dataFolder ?? 'sluice-data');
   const journal = await Journal.open(folders.state);
   try {
@@ -61,7 +63,7 @@ export async function servePipeline(pipeline: LoadedPipeline, options: ServeOpti
     if (options.signal.aborted) onAbort();
     options.signal.addEventListener('abort', onAbort, { once: true });
     try {
-      await new Production(pipeline, folders, journal, dataset, parsers, options, token, stop).run();
+      await new Production(pipeline, folders, journal, dataset, parsers, options, tokens, stop).run();
     } finally {
       options.signal.removeEventListener('abort', onAbort);
     }
@@ -71,12 +73,12 @@ export async function servePipeline(pipeline: LoadedPipeline, options: ServeOpti
 }
 
 /** The token in the environment variable that the pipeline names. */
-function tokenOf(field: string | undefined): string | undefined {
+function tokenOf(section: string, field: string | undefined): string | undefined {
   if (field === undefined) return undefined;
   const name = field.slice('env:'.length);
   const token = process.env[name];
   if (token === undefined || token === '')
-    throw new SluiceError('E_ARGUMENT', `serve.http.token: the environment variable ${name} is not set`);
+    throw new SluiceError('E_ARGUMENT', `serve.${section}.token: the environment variable ${name} is not set`);
   return token;
 }
 
@@ -94,7 +96,7 @@ class Production {
     readonly dataset: Dataset,
     parsers: ReturnType<typeof parserPool>,
     readonly options: ServeOptions,
-    readonly token: string | undefined,
+    readonly tokens: { http: string | undefined; nats: string | undefined },
     readonly stop: AbortController,
   ) {
     this.#onEvent = options.onEvent ?? (() => {});
@@ -137,36 +139,63 @@ class Production {
         if (!stopped) failure ??= { error };
         this.stop.abort();
       });
-    await Promise.all([part(this.#listen(shared)), part(this.#produce(shared))]);
+    const inlet = new Inlet(shared, config.dataset, ({ seconds }) => this.#metrics.committed(seconds));
+    await Promise.all([part(this.#listen(inlet)), part(this.#produce(shared, inlet))]);
     await shared.settled();
     if (failure !== undefined) throw failure.error;
     this.#onEvent({ type: 'stopped', samples: this.dataset.size(), triggers: this.#live.state().triggers });
   }
 
-  async #produce(shared: SharedStore): Promise<void> {
+  async #produce(shared: SharedStore, inlet: Inlet): Promise<void> {
     await this.#live.begin();
     this.#ready = true;
-    const watching = this.#watch(shared).catch((error: unknown) => {
-      this.stop.abort();
-      throw error;
-    });
-    const [live, watched] = await Promise.allSettled([this.#live.run().finally(() => this.stop.abort()), watching]);
-    for (const result of [live, watched]) if (result.status === 'rejected') throw result.reason;
+    const untilStopped = (work: Promise<void>) =>
+      work.catch((error: unknown) => {
+        this.stop.abort();
+        throw error;
+      });
+    const work = [this.#live.run(), this.#watch(shared), this.#consume(inlet)].map(untilStopped);
+    for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason;
   }
 
-  async #listen(shared: SharedStore): Promise<void> {
+  async #listen(inlet: Inlet): Promise<void> {
     const { dataset: spec, serve } = this.pipeline.config;
     if (serve?.http === undefined) return;
     const { host, port, maxBytes, maxPending } = serve.http;
     const metrics = this.#metrics;
-    const inlet = new Inlet(shared, spec, ({ seconds }) => metrics.committed(seconds));
     const notReady = () => (this.#ready ? null : 'the triggering policy is being led to where it was');
     const limits = { maxBytes, maxPending, requestTimeoutMs: this.options.requestTimeoutMs };
-    const http = await HttpService.listen({ host, port, token: this.token, ...limits, inlet, spec, metrics, notReady });
+    const http = await HttpService.listen({ host, port, token: this.tokens.http, ...limits, inlet, spec, metrics, notReady });
     this.#http = http;
     this.#onEvent({ type: 'listening', url: http.url });
     await aborted(this.stop.signal);
     await http.close();
+  }
+
+  async #consume(inlet: Inlet): Promise<void> {
+    const { dataset: spec, serve } = this.pipeline.config;
+    if (serve?.nats === undefined) return;
+    const { url, stream, subject, batch } = serve.nats;
+    await consumeNats({
+      url,
+      stream,
+      subject,
+      batch,
+      token: this.tokens.nats,
+      inlet,
+      spec,
+      state: (key) => this.dataset.state(key),
+      retryMs: this.options.retryMs ?? 1000,
+      signal: this.stop.signal,
+      onConnected: () => this.#onEvent({ type: 'connected', url, stream }),
+      onSamples: (samples) => this.#metrics.received(samples),
+      onProblem: (error) => this.#problem(error),
+    });
+  }
+
+  #problem({ code, message }: SluiceError): void {
+    this.#metrics.failed(code);
+    this.#onEvent({ type: 'problem', code, message });
   }
 
   async #watch(shared: SharedStore): Promise<void> {
@@ -186,10 +215,7 @@ class Production {
       onProgress: (p) =>
         this.#onEvent({ type: 'ingest', part: p.part, samples: p.samples, rowsDone: p.rowsDone, rowsTotal: p.rowsTotal ?? null }),
       onIngested: (samples) => this.#metrics.ingested(samples),
-      onProblem: ({ code, message }) => {
-        this.#metrics.failed(code);
-        this.#onEvent({ type: 'problem', code, message });
-      },
+      onProblem: (error) => this.#problem(error),
     });
   }
 }

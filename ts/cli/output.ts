@@ -82,7 +82,7 @@ export function describe(event: RunEvent): string | null {
       return `pipeline ${event.pipelineId} in production: ${formatCount(event.samples)} samples, ${event.triggers} triggers${waiting}${where}`;
     }
     case 'listening':
-      return `samples are taken at ${event.url}/v1/samples`;
+      return `samples are taken at ${event.url}${event.url.startsWith('http:') ? '/v1/samples' : ''}`;
     case 'connected':
       return `messages of stream ${event.stream} are taken from ${event.url}`;
     case 'available':

@@ -37,11 +37,12 @@ const isReal = (label: LabelConfig): boolean => 'real' in label;
 /** Pushed samples bring their times; what is watched must be a source. */
 function servingProblems({ time, ...data }: DatasetConfig, serve: PipelineFile['serve']): CrossProblem[] {
   const pushed = 'source' in data && data.source.format === 'push';
+  const taking = serve?.http !== undefined || serve?.grpc !== undefined || serve?.nats !== undefined;
   const problems: CrossProblem[] = [];
-  if ((pushed || serve?.http !== undefined || serve?.nats !== undefined) && 'step' in time)
+  if ((pushed || taking) && 'step' in time)
     problems.push({ path: ['dataset', 'time'], message: 'expected a column, because samples that are pushed bring their times' });
   const counted = Object.keys(data.columns).find((name) => isFrequent(data.columns[name]!));
-  if ((pushed || serve?.http !== undefined) && counted !== undefined)
+  if ((pushed || taking) && counted !== undefined)
     problems.push({ path: ['dataset', 'columns', counted], message: 'expected another form, because values are counted in files only' });
   if (pushed && serve?.watch !== undefined)
     problems.push({ path: ['serve', 'watch'], message: 'expected none: samples that are pushed come from no files' });

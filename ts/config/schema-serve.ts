@@ -9,23 +9,25 @@ const secret = z
   .string()
   .regex(/^env:[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected env:NAME, the environment variable that holds the token' });
 
-const http = z
-  .strictObject({
-    port: whole(0, 65_535).describe('TCP port; 0: a free one, which is told when it is open.'),
-    host: z.string().min(1).max(256).default('127.0.0.1').describe('Address to listen at.'),
-    token: secret.optional().describe('Who pushes samples must know it: env:NAME is the environment variable that holds it.'),
-    maxBytes: whole(1024, 1024 * mebibyte)
-      .default(16 * mebibyte)
-      .describe('Largest body of a request, bytes.'),
-    maxPending: whole(1024, 65_536 * mebibyte)
-      .default(256 * mebibyte)
-      .describe('Bytes of requests that may be under way; beyond them clients are asked to come again later.'),
-  })
-  .refine(({ host, token }) => token !== undefined || /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host), {
-    error: 'is missing; expected env:NAME, because others than this machine can reach the host',
-    path: ['token'],
-  })
-  .describe('Samples are pushed, and the state is asked for, by HTTP.');
+const listening = {
+  port: whole(0, 65_535).describe('TCP port; 0: a free one, which is told when it is open.'),
+  host: z.string().min(1).max(256).default('127.0.0.1').describe('Address to listen at.'),
+  token: secret.optional().describe('Who pushes samples must know it: env:NAME is the environment variable that holds it.'),
+  maxBytes: whole(1024, 1024 * mebibyte)
+    .default(16 * mebibyte)
+    .describe('Largest body of a request, bytes.'),
+  maxPending: whole(1024, 65_536 * mebibyte)
+    .default(256 * mebibyte)
+    .describe('Bytes of requests that may be under way; beyond them clients are asked to come again later.'),
+};
+
+const safe = ({ host, token }: { host: string; token?: string | undefined }) =>
+  token !== undefined || /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host);
+const unsafe = { error: 'is missing; expected env:NAME, because others than this machine can reach the host', path: ['token'] };
+
+const http = z.strictObject(listening).refine(safe, unsafe).describe('Samples are pushed, and the state is asked for, by HTTP.');
+
+const grpc = z.strictObject(listening).refine(safe, unsafe).describe('Samples are pushed by gRPC.');
 
 const nats = z
   .strictObject({
@@ -63,6 +65,7 @@ export const serve = z
         'Triggers that fire while a model is trained: queue trains every one; merge only the newest that waits; drop none, their samples go into the next training.',
       ),
     http: http.optional(),
+    grpc: grpc.optional(),
     watch: watch.optional(),
     nats: nats.optional(),
   })

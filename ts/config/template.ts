@@ -128,5 +128,6 @@ replay:                         # experiment mode replays the stored samples
 #   pending: queue              # triggers that fire meanwhile: queue | merge (only the newest is trained) | drop
 #   watch: { every: 1s }        # new files of the source are ingested as they appear
 #   http: { port: 8080, host: 127.0.0.1, token: env:SLUICE_TOKEN, maxBytes: 16777216, maxPending: 268435456 }   # pushed samples
+#   grpc: { port: 8081 }        # the same fields
 #   nats: { url: nats://127.0.0.1:4222, stream: samples, subject: samples.>, token: env:NATS_TOKEN, batch: 5000 }   # messages of NATS JetStream
 `;

@@ -15,6 +15,7 @@ import { Steps } from '../pipeline/steps.js';
 import { openSource } from '../sources/open.js';
 import { tokenizerEntries } from '../sources/coders.js';
 import { SharedStore } from '../sources/shared-store.js';
+import { GrpcService } from './grpc.js';
 import { HttpService } from './http.js';
 import { Inlet } from './inlet.js';
 import { Metrics } from './metrics.js';
@@ -41,12 +42,12 @@ export type ServeOptions = {
  */
 export async function servePipeline(pipeline: LoadedPipeline, options: ServeOptions): Promise<void> {
   const { config } = pipeline;
-  const { http, watch, nats } = config.serve ?? {};
-  if (http === undefined && watch === undefined && nats === undefined) {
+  const { http, grpc, watch, nats } = config.serve ?? {};
+  if (http === undefined && grpc === undefined && watch === undefined && nats === undefined) {
     const hint = 'serve: { watch: { every: 1s } } takes new files, serve: { http: { port: 8080 } } takes requests';
     throw new SluiceError('E_ARGUMENT', `${pipeline.file} does not say how samples arrive`, { hint });
   }
-  const tokens = { http: tokenOf('http', http?.token), nats: tokenOf('nats', nats?.token) };
+  const tokens = { http: tokenOf('http', http?.token), grpc: tokenOf('grpc', grpc?.token), nats: tokenOf('nats', nats?.token) };
   const folders = foldersOf(options.dataFolder ?? 'sluice-data');
   const journal = await Journal.open(folders.state);
   try {
@@ -96,7 +97,7 @@ class Production {
     readonly dataset: Dataset,
     parsers: ReturnType<typeof parserPool>,
     readonly options: ServeOptions,
-    readonly tokens: { http: string | undefined; nats: string | undefined },
+    readonly tokens: Record<'http' | 'grpc' | 'nats', string | undefined>,
     readonly stop: AbortController,
   ) {
     this.#onEvent = options.onEvent ?? (() => {});
@@ -140,7 +141,7 @@ class Production {
         this.stop.abort();
       });
     const inlet = new Inlet(shared, config.dataset, ({ seconds }) => this.#metrics.committed(seconds));
-    await Promise.all([part(this.#listen(inlet)), part(this.#produce(shared, inlet))]);
+    await Promise.all([part(this.#listen(inlet)), part(this.#listenGrpc(inlet)), part(this.#produce(shared, inlet))]);
     await shared.settled();
     if (failure !== undefined) throw failure.error;
     this.#onEvent({ type: 'stopped', samples: this.dataset.size(), triggers: this.#live.state().triggers });
@@ -163,13 +164,28 @@ class Production {
     if (serve?.http === undefined) return;
     const { host, port, maxBytes, maxPending } = serve.http;
     const metrics = this.#metrics;
-    const notReady = () => (this.#ready ? null : 'the triggering policy is being led to where it was');
+    const notReady = () => this.#notReady();
     const limits = { maxBytes, maxPending, requestTimeoutMs: this.options.requestTimeoutMs };
     const http = await HttpService.listen({ host, port, token: this.tokens.http, ...limits, inlet, spec, metrics, notReady });
     this.#http = http;
     this.#onEvent({ type: 'listening', url: http.url });
     await aborted(this.stop.signal);
     await http.close();
+  }
+
+  async #listenGrpc(inlet: Inlet): Promise<void> {
+    const { dataset: spec, serve } = this.pipeline.config;
+    if (serve?.grpc === undefined) return;
+    const notReady = () => this.#notReady();
+    const grpc = await GrpcService.listen({ ...serve.grpc, token: this.tokens.grpc, inlet, spec, metrics: this.#metrics, notReady });
+    this.#onEvent({ type: 'listening', url: grpc.url });
+    await aborted(this.stop.signal);
+    await grpc.close();
+  }
+
+  #notReady(): string | null {
+    if (this.stop.signal.aborted) return 'the server is stopping';
+    return this.#ready ? null : 'the triggering policy is being led to where it was';
   }
 
   async #consume(inlet: Inlet): Promise<void> {

@@ -31,7 +31,7 @@ async function start(folder) {
   writeFileSync(join(folder, 'p.yaml'), pipeline);
   const child = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'serve', 'p.yaml', '--json'], {
     cwd: folder,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'ignore'],
   });
   let port;
   await new Promise((resolve, reject) => {

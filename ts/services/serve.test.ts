@@ -261,6 +261,39 @@ for (const [policy, outcome] of [
     }));
 }
 
+test('samples whose times go back are taken in the order of arrival; only a replay of the trace takes them', () =>
+  inWorkplace(async (place) => {
+    const serve = await serving(place, pushing());
+    const url = await urlOf(serve);
+    for (const [first, end] of [
+      [0, 700],
+      [900, 1500],
+      [700, 900],
+      [1500, 2100],
+    ] as const)
+      await push(url, jsonRows(first, end));
+    await serve.until(trainedTrigger(2));
+    await serve.stop();
+    const live = await result(place);
+    assert.equal(
+      live.triggers.map((t) => t.trigger.key),
+      [671, 1143, 2015],
+    );
+    const again = await runExperiment(await loadPipeline(join(place.folder, 'p.yaml')), { dataFolder: place.data, trace: 'tiny' });
+    assert.equal(essence(again), essence(live));
+    assert.equal(
+      again.windows.map((w) => [w.first, w.end]),
+      [
+        [0, 672],
+        [672, 1144],
+        [1144, 2016],
+        [2016, 2100],
+      ],
+    );
+    const other = await failure(place.run({ ...pushing(), 'id: tiny, seed': 'id: other, seed' }));
+    assert.match(other.message, 'timestamps go back in time');
+  }));
+
 test('files are ingested as they appear, once; broken ones are told and put aside', () =>
   inWorkplace(async (place) => {
     mkdirSync(join(place.folder, 'in'));

@@ -1,5 +1,12 @@
-add_executable(index_bench bench/index_bench.cpp)
-target_link_libraries(index_bench PRIVATE sluice_data sluice_warnings)
+add_library(bench_measure STATIC bench/measure.cpp)
+target_include_directories(bench_measure PUBLIC bench)
+target_link_libraries(bench_measure PRIVATE sluice_warnings)
+
+add_executable(index_bench
+  bench/index/lmdb.cpp
+  bench/index/main.cpp
+  bench/index/ours.cpp)
+target_link_libraries(index_bench PRIVATE bench_measure sluice_data sluice_warnings)
 
 add_executable(train_bench
   bench/train/dlrm.cpp
@@ -9,7 +16,7 @@ add_executable(train_bench
   bench/train/main.cpp
   bench/train/part.cpp
   bench/train/resnet.cpp)
-target_link_libraries(train_bench PRIVATE sluice_train sluice_torch sluice_warnings)
+target_link_libraries(train_bench PRIVATE bench_measure sluice_train sluice_torch sluice_warnings)
 
 add_executable(gpu_bench
   bench/gpu/dlrm.cpp
@@ -20,4 +27,4 @@ add_executable(gpu_bench
   bench/train/dlrm_data.cpp
   bench/train/part.cpp)
 target_include_directories(gpu_bench PRIVATE bench/train)
-target_link_libraries(gpu_bench PRIVATE sluice_train sluice_torch sluice_warnings)
+target_link_libraries(gpu_bench PRIVATE bench_measure sluice_train sluice_torch sluice_warnings)

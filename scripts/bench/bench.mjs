@@ -1,6 +1,7 @@
 // Sluice beside its peers in one run. Prints tables and writes them to docs/benchmarks/<part>.md, figures to <part>.json.
 //   npm run bench, npm run bench:train, npm run bench:index    -- [--json] [--quick] [--threads N]
 //   node scripts/bench/bench.mjs train --only dlrm [--only fixed]     one part of the page; the others stay as they were
+//   npm run bench:index -- --keys 1e9                  the index with so many samples; 12.2 GB on disk for 1e9
 // --quick: small sizes, prints only. --json: one line for machines instead of the tables.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -34,6 +35,7 @@ main(async () => {
       json: { type: 'boolean' },
       quick: { type: 'boolean' },
       threads: { type: 'string' },
+      keys: { type: 'string' },
       only: { type: 'string', multiple: true },
     },
   });
@@ -45,7 +47,10 @@ main(async () => {
   });
   const threads = Number(values.threads ?? availableParallelism());
   const where = { ...machine(), threads };
-  const options = { threads, quick: values.quick ?? false, only: values.only ?? [], machine: where };
+  const keys = values.keys === undefined ? undefined : Number(values.keys);
+  if (keys !== undefined && !(Number.isSafeInteger(keys) && keys >= 1_000_000))
+    throw new BuildError(`bench: --keys: expected a whole number from 1e6 on, got ${values.keys}`);
+  const options = { threads, keys, quick: values.quick ?? false, only: values.only ?? [], machine: where };
   if (options.only.length > 0 && chosen.some((name) => !pages[name].parted))
     throw new BuildError('bench: --only chooses parts of train: node scripts/bench/bench.mjs train --only dlrm');
   const all = { machine: where };

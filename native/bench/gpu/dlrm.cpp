@@ -117,7 +117,7 @@ class GpuDlrm final : public Part {
     Selection selection;
     selection.end = selection.count = data->size();
     const auto set = TrainSet::open(folder_ + "/trainsets", freeze(folder_ + "/trainsets", selection, data->size()));
-    drop_page_cache(path);
+    drop_page_cache(path + "/segments");
     Features features;
     for (uint32_t i = 0; i < kDense; ++i) features.dense.push_back({DenseOp::kValue, i, 0.0F, 1.0F});
     for (uint32_t i = 0; i < kTables; ++i) features.categorical.push_back({CategoricalOp::kColumn, kDense + i, 0, static_cast<uint32_t>(rows_)});

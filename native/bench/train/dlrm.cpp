@@ -145,7 +145,7 @@ class DlrmPart final : public Part {
     Selection selection;
     selection.end = selection.count = std::min(n, kBatches) * kBatch;
     const std::string id = freeze(folder_ + "/trainsets", selection, data->size());
-    drop_page_cache(path);
+    drop_page_cache(path + "/segments");
     const auto set = TrainSet::open(folder_ + "/trainsets", id);
     Features features;
     for (uint32_t i = 0; i < kDense; ++i) features.dense.push_back({DenseOp::kValue, i, 0.0F, 1.0F});

@@ -1,8 +1,5 @@
 #include "dlrm_data.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <filesystem>
 
 #include "base/rng.h"
@@ -46,16 +43,6 @@ std::shared_ptr<Dataset> stored(const std::vector<HostBatch>& batches, const std
     dataset->close();
   }
   return Dataset::open(folder, true);
-}
-
-void drop_page_cache(const std::string& folder) {
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder + "/segments")) {
-    const int file = open(entry.path().c_str(), O_RDONLY);
-    if (file >= 0) {
-      posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-      close(file);
-    }
-  }
 }
 
 }  // namespace sluice::bench

@@ -33,7 +33,4 @@ std::vector<HostBatch> make_batches(uint64_t rows);
 /// Writes the batches as a dataset, unless the folder holds it already; sample i of the batches is key i.
 std::shared_ptr<Dataset> stored(const std::vector<HostBatch>& batches, const std::string& folder);
 
-/// The dataset's payload has to be read from the disk again.
-void drop_page_cache(const std::string& folder);
-
 }  // namespace sluice::bench

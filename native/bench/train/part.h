@@ -1,26 +1,17 @@
 // What the parts of train_bench and gpu_bench share. A part is one file of this folder with one function that makes it, named in main.cpp; it
 // answers commands with one line of JSON each, so that scripts/bench can alternate its rounds with those of a peer.
 #pragma once
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "measure.h"
+
 #include "train/model.h"
 
 namespace sluice::bench {
-
-using Clock = std::chrono::steady_clock;
-
-inline double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-inline double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
 
 /// Numbers as a JSON array.
 inline std::string json(const std::vector<double>& values) {

@@ -56,7 +56,7 @@ function ownRows(index) {
       'range of time',
       seconds(index.lookUpSeconds),
       '1 ms',
-      `median of 1,000; the first, which verifies what it touches: ${seconds(index.firstLookUpSeconds)}`,
+      `median of 1,000; the first, which reads the chunks that it touches from disk and verifies them: ${seconds(index.firstLookUpSeconds)}`,
     ],
     [
       `freezing ${count(index.frozen)} keys`,

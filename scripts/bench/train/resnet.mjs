@@ -24,7 +24,7 @@ async function other(ours, { folder, precision, threads, mode, length }) {
 }
 
 async function rows(precision, { threads, quick }) {
-  const length = quick ? { rounds: 1, steps: 1 } : { rounds: 8, steps: 3 };
+  const length = quick ? { rounds: 1, steps: 1 } : { rounds: 5, steps: 3 };
   return withFolder(async (folder) => {
     const ours = await native('resnet', threads, precision, folder);
     await ours.ask('export');

@@ -47,9 +47,17 @@ Napi::Value select_freshness(Call& call) {
   // A snapshot of its own: JavaScript goes on reading the given one meanwhile. Samples that exist never change.
   const std::shared_ptr<Snapshot> data = handle->parent()->dataset()->snapshot();
   return run_async(call, [=] {
-    std::vector<int64_t> timestamps(end - first);
-    if (end > first) data->copy(IndexColumn::kTimestamp, first, end - first, timestamps.data());
-    return deliver_keys(sample_by_freshness(first, end, timestamps.data(), now, half_life, count, seed));
+    // Positions among the living, and then their keys.
+    const std::vector<KeyRange> living = data->deleted().missing_in(first, end);
+    std::vector<int64_t> timestamps(end - first - data->deleted().count_in(first, end));
+    int64_t* at = timestamps.data();
+    for (const KeyRange& range : living) {
+      data->copy(IndexColumn::kTimestamp, range.first, range.end - range.first, at);
+      at += range.end - range.first;
+    }
+    std::vector<uint64_t> keys = sample_by_freshness(0, timestamps.size(), timestamps.data(), now, half_life, count, seed);
+    at_positions(living, keys);
+    return deliver_keys(std::move(keys));
   });
 }
 

@@ -143,6 +143,7 @@ Napi::Value dataset_info(Call& call) {
   const Napi::Object info = Napi::Object::New(call.env());
   info.Set("schema", write_schema(call.env(), dataset->schema()));
   info.Set("size", static_cast<double>(snapshot->size()));
+  info.Set("deleted", static_cast<double>(snapshot->deleted().size()));
   info.Set("sorted", snapshot->sorted_by_time());
   info.Set("path", dataset->path());
   return info;

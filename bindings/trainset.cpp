@@ -9,6 +9,7 @@
 #include "arrays.h"
 #include "guard.h"
 #include "module.h"
+#include "ranges.h"
 #include "workers.h"
 
 namespace sluice::bindings {
@@ -105,12 +106,25 @@ Napi::Value trainset_check(Call& call) {
   });
 }
 
+// C++: uint64_t TrainSet::count_in(const std::vector<KeyRange>& ranges) const
+// TS:  trainset_count(folder: string, id: string, ranges: BigUint64Array): Promise<number>;
+Napi::Value trainset_count(Call& call) {
+  const std::string folder = call.arg(0, "folder").path_text();
+  const std::string id = call.arg(1, "id").set_id();
+  const std::vector<KeyRange> ranges = normalized(read_ranges(call.arg(2, "ranges")), UINT64_MAX);
+  return run_async(call, [=]() -> Deliver {
+    const auto count = static_cast<double>(TrainSet::open(folder, id)->count_in(ranges));
+    return [count](Napi::Env env) { return Napi::Number::New(env, count); };
+  });
+}
+
 }  // namespace
 
 void define_trainset(Napi::Object exports) {
   define<trainset_freeze>(exports, "trainset_freeze");
   define<trainset_read>(exports, "trainset_read");
   define<trainset_check>(exports, "trainset_check");
+  define<trainset_count>(exports, "trainset_count");
 }
 
 }  // namespace sluice::bindings

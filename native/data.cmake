@@ -19,8 +19,11 @@ add_library(sluice_data STATIC
   src/storage/append.cpp
   src/storage/block.cpp
   src/storage/chunk.cpp
+  src/storage/compact.cpp
   src/storage/dataset.cpp
+  src/storage/deletions.cpp
   src/storage/findings.cpp
+  src/storage/folders.cpp
   src/storage/index_writer.cpp
   src/storage/lmdb_env.cpp
   src/storage/metadata.cpp
@@ -30,6 +33,7 @@ add_library(sluice_data STATIC
   src/storage/segments.cpp
   src/storage/snapshot.cpp
   src/storage/state_log.cpp
+  src/storage/statistics.cpp
   src/storage/store.cpp
   src/trainset/trainset.cpp)
 target_include_directories(sluice_data PUBLIC src)

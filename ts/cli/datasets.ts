@@ -28,8 +28,10 @@ export function storedDatasets(data: string, id?: string): (StoredDataset | Lost
 function stored(path: string, id: string): StoredDataset {
   using dataset = Dataset.open(path, { readOnly: true });
   using snapshot = dataset.snapshot();
-  const at = (key: number) => (snapshot.size === 0 ? null : Number(snapshot.timestamps(key, 1)[0]));
-  return { ...dataset.info(), id, firstMs: at(0), lastMs: at(snapshot.size - 1) };
+  const living = snapshot.living();
+  const at = (key: number | undefined) => (key === undefined ? null : Number(snapshot.timestamps(key, 1)[0]));
+  const last = living.at(-1);
+  return { ...dataset.info(), id, firstMs: at(living[0]?.first), lastMs: at(last && last.end - 1) };
 }
 
 /** Ids of the datasets below the data folder, or the one that is named. E_NOT_FOUND. */

@@ -5,6 +5,7 @@ import { trainingList, triggerList } from '../report/tables.js';
 import { datasetText, storedDatasets } from './datasets.js';
 import { formatCount, formatDay, print } from './output.js';
 import { runCommand, sharedArgs } from './run-command.js';
+import { datasetStatistics, statisticsText } from './statistics.js';
 import { withJournal } from './stored.js';
 
 export default defineCommand({
@@ -12,13 +13,20 @@ export default defineCommand({
   args: {
     what: { type: 'positional', required: false, default: 'pipelines', description: 'pipelines, datasets, triggers or models' },
     pipeline: { type: 'positional', required: false, description: 'Pipeline id, for triggers and models; dataset id, for datasets' },
+    stats: { type: 'boolean', default: false, description: 'Datasets with statistics: labels, bytes, deleted samples, values, models' },
     ...sharedArgs,
   },
   run: ({ args }) =>
-    runCommand(args, async ({ mode }) => {
-      if (args.what === 'datasets') {
+    runCommand(args, async ({ mode, signal }) => {
+      if (args.stats && !['datasets', 'pipelines'].includes(args.what))
+        throw new SluiceError('E_USAGE', `ls: --stats is of datasets, not of ${args.what}`, { hint: 'sluice ls datasets [id] --stats' });
+      if (args.stats || args.what === 'datasets') {
         const all = storedDatasets(args.data, args.pipeline);
-        return print(mode, all.map(datasetText).join('\n') || 'no datasets', all);
+        if (!args.stats) return print(mode, all.map(datasetText).join('\n') || 'no datasets', all);
+        const known = [];
+        for (const dataset of all) known.push('error' in dataset ? dataset : await datasetStatistics(args.data, dataset, signal));
+        const text = known.map((dataset) => ('error' in dataset ? datasetText(dataset) : statisticsText(dataset))).join('\n');
+        return print(mode, text || 'no datasets', known);
       }
       await withJournal(args.data, (journal) => {
         if (args.what === 'pipelines') {

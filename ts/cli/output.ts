@@ -72,6 +72,8 @@ export function describe(event: RunEvent): string | null {
         ? null
         : `  trained on ${formatCount(t.trainsetSize)} samples in ${t.seconds.toFixed(1)} s (${rate} samples/s), loss ${t.loss.toFixed(4)}${untouchedText(t.untouched)}`;
     }
+    case 'discarded':
+      return `  trigger ${event.triggerId}: a sample of the training set was deleted; its training begins again without it`;
     case 'evaluated':
       return event.recorded
         ? null
@@ -152,7 +154,7 @@ async function terminalProgress(): Promise<Progress> {
           (steps * event.rowsDone) / (event.rowsTotal ?? Math.max(1, event.rowsDone)),
           `ingest ${part}: ${formatCount(event.samples)} samples`,
         );
-      } else if (event.type === 'skipped') {
+      } else if (event.type === 'skipped' || event.type === 'discarded') {
         log.warn(describe(event) ?? '', { output: process.stderr });
       } else if (event.type === 'start') {
         bar?.stop(part === '' ? '' : `ingested ${part}`);

@@ -16,7 +16,7 @@ test('a dataset is created, filled, closed and opened again', async () => {
   created.close();
 
   const opened = Dataset.open(folder, { readOnly: true });
-  assert.equal(opened.info(), { schema, size: 1500, sorted: true, path: folder });
+  assert.equal(opened.info(), { schema, size: 1500, deleted: 0, sorted: true, path: folder });
   assert.is(opened.state('place'), 'row 1500');
   assert.is(opened.state('other'), 'ünïcode');
   assert.is(opened.state('none'), null);

@@ -2,7 +2,19 @@
 import { SluiceError } from '../errors.js';
 import { native, stoppable } from './call.js';
 import type { DatasetHandle, SnapshotHandle } from './raw.js';
-import type { Batch, CheckProgress, CheckReport, DatasetInfo, Schema } from './types.js';
+import { flatRanges, rangesOf } from './ranges.js';
+import type {
+  Batch,
+  CheckProgress,
+  CheckReport,
+  CompactProgress,
+  CompactReport,
+  DatasetInfo,
+  Deletion,
+  KeyRange,
+  LabelStatistics,
+  Schema,
+} from './types.js';
 
 export type SnapshotOptions = {
   /**
@@ -18,6 +30,12 @@ export type CheckOptions = {
   signal?: AbortSignal | undefined;
   /** Called at most 20 times a second. */
   onProgress?: ((progress: CheckProgress) => void) | undefined;
+};
+
+export type CompactOptions = {
+  signal?: AbortSignal | undefined;
+  /** Called at most 20 times a second. */
+  onProgress?: ((progress: CompactProgress) => void) | undefined;
 };
 
 const defaultLeaseMs = 60_000;
@@ -54,6 +72,17 @@ export class Dataset {
     return stoppable(options.signal, (addon, stop) => addon.dataset_check(path, options.repair ?? false, stop, onProgress));
   }
 
+  /**
+   * Takes deleted samples out of the bytes in the folder `path`: segments that hold some are written anew with zeros in their
+   * place, the index without its free pages. Readers that are open go on; a kill at any moment leaves the old files or the
+   * new ones. E_NOT_FOUND, E_LOCKED (while another process writes), E_CORRUPT (check and repair first), E_ABORTED (between
+   * segments), E_IO, E_NO_SPACE, E_READ_ONLY.
+   */
+  static compact(path: string, options: CompactOptions = {}): Promise<CompactReport> {
+    const onProgress = options.onProgress ?? (() => {});
+    return stoppable(options.signal, (addon, stop) => addon.dataset_compact(path, stop, onProgress));
+  }
+
   info(): DatasetInfo {
     return native((addon) => addon.dataset_info(this.handle));
   }
@@ -79,6 +108,35 @@ export class Dataset {
   /** Stores an entry durably; Batch.state stores entries together with samples. */
   setState(key: string, value: string): void {
     native((addon) => addon.dataset_set_state(this.handle, key, value));
+  }
+
+  /**
+   * Deletes samples durably and resolves with how many of them were there. Their keys stay, everything else of them vanishes:
+   * from scans, selections, evaluations and recorded values at once, from the bytes on disk with compact(). `reason` (at most
+   * 1,000 bytes) stands in the audit log. E_ARGUMENT for a key that does not exist, E_READ_ONLY, E_NO_SPACE.
+   */
+  delete(keys: BigUint64Array | readonly KeyRange[], reason = ''): Promise<number> {
+    const ranges =
+      keys instanceof BigUint64Array
+        ? flatRanges(Array.from(keys, (key) => ({ first: Number(key), end: Number(key) + 1 })))
+        : flatRanges(keys);
+    return native((addon) => addon.dataset_remove(this.handle, ranges, reason, Date.now()));
+  }
+
+  /** The audit log: all deletions, in order. */
+  async deletions(): Promise<Deletion[]> {
+    const all = await native((addon) => addon.dataset_deletions(this.handle));
+    return all.map(({ ranges, ...deletion }) => ({ ...deletion, keys: rangesOf(ranges) }));
+  }
+
+  /** How many entries the audit log has. */
+  deletionCount(): number {
+    return native((addon) => addon.dataset_deletion_count(this.handle));
+  }
+
+  /** Counts or mean and deviation of the labels, off the main thread. E_ABORTED, E_CORRUPT. */
+  labelStatistics(signal?: AbortSignal): Promise<LabelStatistics> {
+    return stoppable(signal, (addon, stop) => addon.dataset_label_statistics(this.handle, stop));
   }
 
   /** A view of the samples that are there now; later ones do not appear in it. */
@@ -134,6 +192,21 @@ export class Snapshot {
   labels(first = 0, rows = this.size - first): Float32Array {
     this.renew();
     return native((addon) => addon.snapshot_labels(this.handle, first, rows));
+  }
+
+  /** How many samples of [first, end) were deleted. */
+  deleted(first = 0, end = this.size): number {
+    this.renew();
+    return native((addon) => addon.snapshot_deleted(this.handle, first, end));
+  }
+
+  /**
+   * The samples of [first, end) that were not deleted, as ranges of keys: what a scan goes through. Times of deleted ones
+   * are in order with the others' or equal the one before; their labels mean nothing.
+   */
+  living(first = 0, end = this.size): KeyRange[] {
+    this.renew();
+    return rangesOf(native((addon) => addon.snapshot_living(this.handle, first, end)));
   }
 
   /** First key in [first, end) whose timestamp is at least t (ms), or end. Timestamps must not decrease. */

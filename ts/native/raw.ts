@@ -14,7 +14,8 @@ export type StopHandle = { readonly [tag]: 'stop' };
 /** `shape`: of one sample's tensor (f32, i32, u8), row-major, or [capacity] of bytes; [] for a single value. */
 export type RawColumn = { name: string; type: 'f32' | 'i32' | 'category' | 'u8' | 'bytes'; shape: number[] };
 export type RawSchema = { columns: RawColumn[]; label: 'class' | 'real'; classes: number };
-export type RawInfo = { schema: RawSchema; size: number; sorted: boolean; path: string };
+/** size: of the keys, those of `deleted` samples included. */
+export type RawInfo = { schema: RawSchema; size: number; deleted: number; sorted: boolean; path: string };
 
 /** Keys [first, end) are concerned, none where they are equal. native/src/storage/fsck.h says the rest. */
 export type RawDamage = {
@@ -28,6 +29,14 @@ export type RawDamage = {
 };
 export type RawCheckReport = { samples: number; bytes: number; damages: RawDamage[] };
 export type RawCheckProgress = { bytes: number; totalBytes: number };
+
+/** ranges: pairs of first and end. */
+export type RawDeletion = { number: number; timeMs: number; reason: string; ranges: BigUint64Array };
+export type RawCompactProgress = { segments: number; totalSegments: number };
+/** samples: deleted ones that were in the bytes still; segments: that were written anew. */
+export type RawCompactReport = { samples: number; segments: number; bytesBefore: number; bytesAfter: number };
+/** Of the samples that were not deleted; classes: samples of each, [] where the label is a number. */
+export type RawLabelStatistics = { samples: number; mean: number; deviation: number; least: number; greatest: number; classes: number[] };
 
 export type RawBatch = {
   timestamps: BigInt64Array; // ms
@@ -240,8 +249,19 @@ export interface Addon {
 
   dataset_check(path: string, repair: boolean, stop: StopHandle, progress: (p: RawCheckProgress) => void): Promise<RawCheckReport>;
 
+  /** Resolves with how many samples were there. */
+  dataset_remove(dataset: DatasetHandle, ranges: BigUint64Array, reason: string, timeMs: number): Promise<number>;
+  dataset_deletions(dataset: DatasetHandle): Promise<RawDeletion[]>;
+  dataset_deletion_count(dataset: DatasetHandle): number;
+  dataset_compact(path: string, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
+  dataset_label_statistics(dataset: DatasetHandle, stop: StopHandle): Promise<RawLabelStatistics>;
+
   snapshot_open(dataset: DatasetHandle): SnapshotHandle;
   snapshot_size(snapshot: SnapshotHandle): number;
+  /** Deleted samples of [first, end). */
+  snapshot_deleted(snapshot: SnapshotHandle, first: number, end: number): number;
+  /** The others, as ranges. */
+  snapshot_living(snapshot: SnapshotHandle, first: number, end: number): BigUint64Array;
   /** Zero-copy over a private copy-on-write mapping when [first, first + rows) lies in one chunk of 65,536, else a copy. */
   snapshot_timestamps(snapshot: SnapshotHandle, first: number, rows: number): BigInt64Array;
   snapshot_labels(snapshot: SnapshotHandle, first: number, rows: number): Float32Array;
@@ -273,6 +293,8 @@ export interface Addon {
   trainset_freeze(folder: string, selection: RawSelection, datasetSize: number): Promise<string>;
   /** Reads all of it: rejects with E_CORRUPT, or resolves with its size. */
   trainset_check(folder: string, id: string): Promise<number>;
+  /** Entries whose keys lie in the ranges. */
+  trainset_count(folder: string, id: string, ranges: BigUint64Array): Promise<number>;
   trainset_read(folder: string, id: string): Promise<{ keys: BigUint64Array; weights: Float32Array }>;
 
   train(dataset: DatasetHandle, plan: RawTrainPlan, stop: StopHandle, progress: (p: RawTrainProgress) => void): Promise<RawTrainResult>;

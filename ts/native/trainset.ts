@@ -1,6 +1,7 @@
 // Frozen trigger training sets: immutable files of keys and weights, named by their content.
 import { native } from './call.js';
-import type { Selection } from './types.js';
+import { flatRanges } from './ranges.js';
+import type { KeyRange, Selection } from './types.js';
 
 /**
  * Writes the set durably below `folder` and resolves with its id (32 hex digits); the same set has the same id and is
@@ -13,6 +14,11 @@ export function freezeTrainset(folder: string, selection: Selection, datasetSize
 /** Reads all of a set and resolves with its size. E_NOT_FOUND, E_CORRUPT. */
 export function checkTrainset(folder: string, id: string): Promise<number> {
   return native((addon) => addon.trainset_check(folder, id));
+}
+
+/** How many entries of a set lie in ranges of keys. E_NOT_FOUND, E_CORRUPT. */
+export function countInTrainset(folder: string, id: string, keys: readonly KeyRange[]): Promise<number> {
+  return native((addon) => addon.trainset_count(folder, id, flatRanges(keys)));
 }
 
 /** Keys and weights (1 where the set has none) in their order. E_NOT_FOUND, E_CORRUPT. */

@@ -5,10 +5,13 @@ import type {
   RawCheckProgress,
   RawCheckReport,
   RawColumn,
+  RawCompactProgress,
+  RawCompactReport,
   RawDamage,
   RawEvalPlan,
   RawFeatures,
   RawInfo,
+  RawLabelStatistics,
   RawMetadataColumn,
   RawMetadataValues,
   RawMetrics,
@@ -28,6 +31,13 @@ export type Column = RawColumn;
 export type CheckProgress = RawCheckProgress;
 export type CheckReport = RawCheckReport;
 export type Damage = RawDamage;
+export type CompactProgress = RawCompactProgress;
+export type CompactReport = RawCompactReport;
+/** Keys from `first` up to, without, `end`. */
+export type KeyRange = { first: number; end: number };
+/** An entry of the audit log. */
+export type Deletion = { number: number; timeMs: number; reason: string; keys: KeyRange[] };
+export type LabelStatistics = RawLabelStatistics;
 export type Schema = RawSchema;
 export type DatasetInfo = RawInfo;
 export type Batch = RawBatch;

@@ -19,6 +19,8 @@ export type RunEvent =
   | { type: 'trigger'; trigger: TriggerRecord; recorded: boolean }
   | { type: 'train'; triggerId: number; steps: number; totalSteps: number; samples: number; loss: number }
   | { type: 'trained'; training: TrainingRecord; recorded: boolean }
+  /** The training was stopped, since a sample of its set was deleted; it begins again without it. */
+  | { type: 'discarded'; triggerId: number; trainset: string }
   | { type: 'evaluate'; triggerId: number; done: number; total: number }
   | { type: 'evaluated'; triggerId: number; evaluation: WindowMetrics[]; recorded: boolean }
   /** Production mode: the pipeline takes samples; `informed` of them the policy has seen. */

@@ -21,6 +21,8 @@ export type PipelineRecord = {
   mode?: 'experiment' | 'production';
   /** The pipeline whose trace an experiment replays. */
   trace?: string;
+  /** Deletions that the dataset had seen; 0 where it is missing. */
+  deletions?: number;
   createdMs: number;
   complete: boolean;
   seconds: RunResult['seconds'];
@@ -29,7 +31,7 @@ export type PipelineRecord = {
 /** The frozen training set of a trigger. */
 export type SetRecord = { trainset: string; size: number };
 
-type Step = 'trigger' | 'set' | 'training' | 'evaluation' | 'trace';
+type Step = 'trigger' | 'set' | 'discarded' | 'training' | 'evaluation' | 'trace';
 type Key = [pipeline: string, step: Step | 'pipeline' | 'lock'] | [pipeline: string, step: Step, trigger: number];
 
 export class Journal {
@@ -99,6 +101,11 @@ export class Journal {
     return this.#putAll([[[record.id, 'pipeline'], record], ...evaluated]);
   }
 
+  /** Sets of the trigger on which trainings were stopped, since samples of them were deleted. */
+  discarded(pipeline: string, id: number): string[] {
+    return (this.#db.get([pipeline, 'discarded', id]) as string[] | undefined) ?? [];
+  }
+
   putPipeline(record: PipelineRecord): Promise<void> {
     return this.#put([record.id, 'pipeline'], record);
   }
@@ -109,6 +116,10 @@ export class Journal {
 
   putSet(pipeline: string, id: number, record: SetRecord): Promise<void> {
     return this.#put([pipeline, 'set', id], record);
+  }
+
+  putDiscarded(pipeline: string, id: number, trainsets: string[]): Promise<void> {
+    return this.#put([pipeline, 'discarded', id], trainsets);
   }
 
   putTraining(pipeline: string, record: TrainingRecord): Promise<void> {

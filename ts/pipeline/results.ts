@@ -36,6 +36,8 @@ export type TrainingRecord = {
   modelFile: string;
   /** Id of the model that the training began from, or the file that the pipeline names as the first; null: random weights. */
   parent: string | null;
+  /** Sets on which this training was stopped, since samples of them were deleted. */
+  discarded?: string[];
   steps: number;
   samples: number;
   loss: number;

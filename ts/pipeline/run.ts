@@ -2,9 +2,9 @@
 // (3) to (7) by steps.ts, before the next sample arrives. With the trace of a pipeline in production they arrive as they did there.
 import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
-import { Dataset, type Snapshot } from '../native/dataset.js';
+import { Dataset } from '../native/dataset.js';
 import { requireCuda, setComputeThreads } from '../native/threads.js';
-import type { ArrivalBatch, Trigger, TriggerDecision } from '../policies/define.js';
+import type { ArrivalBatch, Trigger } from '../policies/define.js';
 import { deviceName } from './device.js';
 import type { OnEvent } from './events.js';
 import { foldersOf } from './folders.js';
@@ -12,11 +12,12 @@ import { ingestPipeline } from './ingest.js';
 import { checkUnchanged, Journal, type PipelineRecord, readResult } from './journal.js';
 import { parserPool } from './parsers.js';
 import { checkModel } from './plan.js';
-import { arrivalBatch, replay } from './replay.js';
+import { arrivals, replay } from './replay.js';
 import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord } from './results.js';
 import { checkDecision } from './select.js';
 import { Steps } from './steps.js';
 import { readTrace, traceEnd } from './trace.js';
+import { LivingView } from './view.js';
 import { arrivalWindows, evaluationWindows, timeSpan } from './windows.js';
 
 export type RunOptions = {
@@ -58,8 +59,7 @@ export async function runExperiment(given: LoadedPipeline, options: RunOptions =
       if (skipped > 0) onEvent({ type: 'skipped', samples: skipped });
     }
     using dataset = Dataset.open(folders.dataset(pipeline.config.dataset.id), { readOnly: true });
-    // No lease: the run itself holds the snapshot until it ends.
-    using snapshot = dataset.snapshot({ leaseMs: 0 });
+    using view = new LivingView(dataset);
     await using parsers = parserPool(pipeline);
     checkReplayable(dataset, pipeline, trace);
     const steps = new Steps({
@@ -70,9 +70,9 @@ export async function runExperiment(given: LoadedPipeline, options: RunOptions =
       onEvent,
       signal: options.signal,
       parsers,
-      withSnapshot: (work) => work(snapshot),
+      withSnapshot: (work) => work(view.get()),
     });
-    const run = new Run(steps, snapshot, dataset.info().sorted, options.signal, trace);
+    const run = new Run(steps, view, dataset.info().sorted, options.signal, trace);
     await run.begin();
     await run.stream();
     return readResult(journal, pipeline.config.pipeline.id);
@@ -107,6 +107,9 @@ function checkReplayable(dataset: Dataset, { config }: LoadedPipeline, trace: Tr
   });
 }
 
+/** A trigger that has no number yet. */
+type Due = Omit<TriggerRecord, 'id'>;
+
 class Run {
   readonly #id: string;
   readonly #pipeline: LoadedPipeline;
@@ -117,13 +120,16 @@ class Run {
   readonly #started = performance.now();
   readonly #size: number; // samples that arrive
   readonly #untold = new Map<number, TrainingRecord>(); // trainings of which the policy is told when the trace says so
+  /** Triggers of an earlier run that are not handled yet: they stand, where samples that led to them were deleted since. */
+  #standing: TriggerRecord[] = [];
+  #lastSample = -1; // of the batch before
   #triggers = 0;
   #lastKey = -1; // of the last trigger
   #handledKey = -1; // of the last trigger whose samples count as trained
 
   constructor(
     readonly steps: Steps,
-    readonly snapshot: Snapshot,
+    readonly view: LivingView,
     sorted: boolean,
     readonly signal: AbortSignal | undefined,
     readonly trace: Trace | undefined,
@@ -134,15 +140,20 @@ class Run {
     this.#journal = journal;
     this.#onEvent = onEvent;
     this.#trigger = pipeline.trigger.policy.create(pipeline.trigger.config, { seed: pipeline.config.pipeline.seed });
-    this.#size = trace === undefined ? snapshot.size : (journal.pipeline(this.#id)?.dataset.samples ?? traceEnd(journal, trace.id));
+    const snapshot = view.get();
+    const earlier = journal.pipeline(this.#id);
+    this.#size = trace === undefined ? snapshot.size : (earlier?.dataset.samples ?? traceEnd(journal, trace.id));
     const { window } = pipeline.config.evaluation;
-    this.#windows = sorted ? evaluationWindows(snapshot, window, this.#size) : arrivalWindows(snapshot, window, this.#size);
+    const windows = () => (sorted ? evaluationWindows(snapshot, window, this.#size) : arrivalWindows(snapshot, window, this.#size));
+    // Those of a run that goes on stay, whichever samples were deleted since.
+    this.#windows = earlier?.windows ?? windows();
   }
 
   async begin(): Promise<void> {
     const { config, hash, file, text, trigger, selection } = this.#pipeline;
-    const [firstMs, lastMs] = timeSpan(this.snapshot, this.#size);
+    const [firstMs, lastMs] = timeSpan(this.view.get(), this.#size);
     const dataset = { id: config.dataset.id, samples: this.#size, firstMs, lastMs };
+    const deletions = this.steps.context.dataset.deletionCount();
     const earlier = this.#journal.pipeline(this.#id);
     if (earlier !== undefined && earlier.dataset.samples !== dataset.samples) {
       const hint = 'start it anew: sluice run --restart';
@@ -155,10 +166,23 @@ class Run {
     await this.steps.begin(earlier === undefined);
     if (earlier === undefined) {
       const policies = { triggerPolicy: trigger.policy.id, selectionPolicy: selection.policy.id };
-      const record = { id: this.#id, hash, file, text, seed: config.pipeline.seed, ...policies, dataset, windows: this.#windows };
+      const record = {
+        id: this.#id,
+        hash,
+        file,
+        text,
+        seed: config.pipeline.seed,
+        ...policies,
+        dataset,
+        windows: this.#windows,
+        deletions,
+      };
       const traced = this.trace === undefined ? {} : { trace: this.trace.id };
       await this.#journal.putPipeline({ ...record, ...traced, createdMs: Date.now(), complete: false, seconds: this.steps.seconds });
     }
+    if (earlier !== undefined && (earlier.deletions ?? 0) !== deletions)
+      for (let id = 0, trigger = this.#journal.trigger(this.#id, 0); trigger !== undefined; trigger = this.#journal.trigger(this.#id, ++id))
+        this.#standing.push(trigger);
     let recorded = 0;
     while (this.#journal.evaluation(this.#id, recorded) !== undefined) recorded++;
     this.#onEvent({
@@ -184,22 +208,21 @@ class Run {
         if (training !== undefined) this.steps.tell(this.#trigger, training);
         continue;
       }
-      for (const decision of this.steps.inform(this.#trigger, batch)) {
+      const key = batch.firstKey + batch.length;
+      // Before a trigger is handled: the batch is gone once samples were deleted meanwhile.
+      const timeMs = batch.time(batch.length - 1);
+      const triggers = this.#due(batch);
+      this.#lastSample = key - 1;
+      for (const due of triggers) {
         if (this.#triggers >= most) {
           status = 'incomplete';
           break outer;
         }
-        checkDecision(this.#pipeline.trigger.policy.id, decision, batch, this.#lastKey);
-        const at = batch.firstKey + decision.at;
-        await this.#handle(decision, at, decision.at >= 0 ? batch.time(decision.at) : Number(this.snapshot.timestamps(at, 1)[0]));
+        await this.#handle(due);
       }
-      this.#onEvent({
-        type: 'replay',
-        key: batch.firstKey + batch.length,
-        samples: this.#size,
-        timeMs: batch.time(batch.length - 1),
-      });
+      this.#onEvent({ type: 'replay', key, samples: this.#size, timeMs });
     }
+    for (const due of this.#standing) if (this.#triggers < most) await this.#handle(due);
     const { seconds } = this.steps;
     seconds.total = (performance.now() - this.#started) / 1000;
     const record = this.#journal.pipeline(this.#id) as PipelineRecord;
@@ -209,22 +232,42 @@ class Run {
 
   /** Batches in the order of keys; of a trace also the moments at which the policy was told of a training. */
   *#arrivals(): Generator<ArrivalBatch | { trained: number }> {
-    if (this.trace === undefined) return yield* replay(this.snapshot, this.#pipeline.config.replay.batch);
+    if (this.trace === undefined) return yield* replay(() => this.view.get(), this.#size, this.#pipeline.config.replay.batch);
     let first = 0;
     for (const entry of readTrace(this.#journal, this.trace.id)) {
       if ('trained' in entry) yield entry;
       else if (entry.end > this.#size) return;
       else {
-        yield arrivalBatch(this.snapshot, first, entry.end - first);
+        yield* arrivals(() => this.view.get(), first, entry.end);
         first = entry.end;
       }
     }
   }
 
-  async #handle(decision: TriggerDecision, key: number, timeMs: number): Promise<void> {
+  /** The triggers that fire in a batch: those that stand from an earlier run, then what the policy decides after them. */
+  #due(batch: ArrivalBatch): Due[] {
+    const decisions = this.steps.inform(this.#trigger, batch);
+    const standing = this.#standing.filter(({ key }) => key < batch.firstKey + batch.length);
+    this.#standing = this.#standing.slice(standing.length);
+    let lastKey = standing.at(-1)?.key ?? this.#lastKey;
+    const due: Due[] = [...standing];
+    for (const decision of this.#standing.length > 0 ? [] : decisions) {
+      const key = decision.at === -1 ? this.#lastSample : batch.firstKey + decision.at;
+      // Decided already, or nothing is left between two triggers.
+      if ((standing.length > 0 || key !== batch.firstKey + decision.at) && key <= lastKey) continue;
+      checkDecision(this.#pipeline.trigger.policy.id, decision, batch, lastKey);
+      const timeMs = decision.at >= 0 ? batch.time(decision.at) : Number(this.view.get().timestamps(key, 1)[0]);
+      due.push({ ...decision, key, timeMs });
+      lastKey = key;
+    }
+    return due;
+  }
+
+  async #handle(due: Due): Promise<void> {
     const id = this.#triggers++;
+    const { key } = due;
     this.#lastKey = key;
-    const trigger = await this.steps.recordTrigger({ ...decision, id, key, timeMs, ...this.#outcome(id, key) });
+    const trigger = await this.steps.recordTrigger({ ...due, id, ...this.#outcome(id, key) });
     if (trigger.outcome !== undefined && trigger.outcome !== 'empty') return;
     const first = this.#pipeline.selection.reset ? this.#handledKey + 1 : 0;
     this.#handledKey = key;

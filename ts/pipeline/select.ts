@@ -3,9 +3,10 @@ import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import type { Snapshot } from '../native/dataset.js';
 import { Metadata } from '../native/metadata.js';
-import { selectFreshness, selectUniform } from '../native/select.js';
+import { selectFreshness } from '../native/select.js';
 import type { Recorded, Selection } from '../native/types.js';
 import type { ArrivalBatch, SelectedSet, SelectionContext, TriggerDecision } from '../policies/define.js';
+import { livingSelection, uniformLiving } from './living.js';
 import type { TriggerRecord } from './results.js';
 
 /** E_POLICY unless the decision names a sample of the batch (or the one before it), after the previous trigger. */
@@ -24,7 +25,7 @@ export function triggerSeed(seed: number, triggerId: number): number {
   return Number((BigInt(seed) * 1_000_003n + BigInt(triggerId) + 1n) % 9_007_199_254_740_881n);
 }
 
-/** The trigger training set D_x, checked; null when the policy selected nothing. */
+/** The trigger training set D_x, checked and without deleted samples; null when the policy selected nothing. */
 export async function select(
   pipeline: LoadedPipeline,
   snapshot: Snapshot,
@@ -44,7 +45,11 @@ export async function select(
     if (error instanceof SluiceError) throw error;
     throw new SluiceError('E_POLICY', `selection policy '${policy.id}' failed: ${(error as Error)?.message ?? error}`, { cause: error });
   }
-  return checkSelected(policy.id, set, end);
+  const checked = checkSelected(policy.id, set, end);
+  if (checked === null) return null;
+  const selection = livingSelection(snapshot, checked);
+  const size = 'keys' in selection ? selection.keys.length : selection.end - selection.first;
+  return size === 0 ? null : { selection, size };
 }
 
 function selectionContext(
@@ -60,7 +65,8 @@ function selectionContext(
     end,
     now: trigger.timeMs,
     seed,
-    uniform: (from, to, count) => selectUniform(from, to, count, seed),
+    living: (from, to) => snapshot.living(from, to),
+    uniform: (from, to, count) => uniformLiving(snapshot, from, to, count, seed),
     freshness: (from, to, count, halfLifeMs) => selectFreshness(snapshot, from, to, { now: trigger.timeMs, halfLifeMs, count, seed }),
     timestamps: (from, to) => snapshot.timestamps(from, to - from).slice(),
     labels: (from, to) => snapshot.labels(from, to - from).slice(),
@@ -83,7 +89,7 @@ function recordedReader(policy: string, values: readonly Recorded[], folder: str
   };
 }
 
-function checkSelected(policy: string, set: SelectedSet, end: number): { selection: Selection; size: number } | null {
+function checkSelected(policy: string, set: SelectedSet, end: number): Selection | null {
   const fail = (what: string) => {
     throw new SluiceError('E_POLICY', `selection policy '${policy}': ${what}`);
   };
@@ -96,10 +102,10 @@ function checkSelected(policy: string, set: SelectedSet, end: number): { selecti
     const limit = BigInt(end);
     const beyond = keys.findIndex((key) => key >= limit);
     if (beyond >= 0) fail(`keys[${beyond}]: sample ${keys[beyond]} arrived after the trigger (sample ${end - 1})`);
-    return keys.length === 0 ? null : { selection: { keys, weights: weights ?? null }, size: keys.length };
+    return keys.length === 0 ? null : { keys, weights: weights ?? null };
   }
   const { first, end: last } = set;
   if (!Number.isInteger(first) || !Number.isInteger(last) || first < 0 || first > last || last > end)
     fail(`expected a range within 0 to ${end}, got ${first} to ${last}`);
-  return first === last ? null : { selection: { first, end: last }, size: last - first };
+  return first === last ? null : { first, end: last };
 }

@@ -8,8 +8,9 @@ import { SluiceError } from '../errors.js';
 import type { Dataset, Snapshot } from '../native/dataset.js';
 import { evaluate } from '../native/evaluator.js';
 import { train } from '../native/trainer.js';
-import { freezeTrainset } from '../native/trainset.js';
+import { countInTrainset, freezeTrainset } from '../native/trainset.js';
 import type { ArrivalBatch, Trigger, TriggerDecision } from '../policies/define.js';
+import { DeletionWatch } from './deletion-watch.js';
 import type { OnEvent } from './events.js';
 import { type Folders, makeFolder } from './folders.js';
 import type { Journal, SetRecord } from './journal.js';
@@ -27,7 +28,7 @@ export type StepContext = {
   /** Ends trainings and evaluations with E_ABORTED. */
   signal: AbortSignal | undefined;
   parsers: ParserPool | undefined;
-  /** Runs `work` on a view that holds at least the samples of the trigger that is handled. */
+  /** Runs `work` on a view that holds at least the samples of the trigger that is handled, and knows all deletions until now. */
   withSnapshot<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T>;
 };
 
@@ -107,11 +108,35 @@ export class Steps {
     this.#first = false;
   }
 
+  /** A training whose set holds a sample that is deleted meanwhile is stopped, forgotten, and begun again without it. */
   async #trainNow(trigger: TriggerRecord, first: number, output: string): Promise<TrainingRecord | null> {
-    const set = await this.#timed('select', () => this.#select(trigger, first));
-    if (set === null) return null;
-    const { trainset, size } = set;
-    const { pipeline, folders, journal, dataset, onEvent, signal } = this.context;
+    const { folders, journal, dataset, onEvent, signal } = this.context;
+    for (;;) {
+      const deletions = dataset.deletionCount();
+      const set = await this.#timed('select', () => this.#select(trigger, first));
+      if (set === null) return null;
+      const watch = new DeletionWatch(dataset, folders.trainsets, set.trainset, deletions);
+      try {
+        const training = await this.#trainOn(set, trigger, output, watch.signal);
+        if (!(await watch.look())) {
+          const discarded = journal.discarded(this.#id, trigger.id);
+          await journal.putTraining(this.#id, discarded.length === 0 ? training : { ...training, discarded });
+          return training;
+        }
+      } catch (error) {
+        if (signal?.aborted || !(await watch.look())) throw error;
+      } finally {
+        await watch.stop();
+      }
+      await journal.putDiscarded(this.#id, trigger.id, [...journal.discarded(this.#id, trigger.id), set.trainset]);
+      for (const file of [output, folders.checkpointFile(this.#id, trigger.id)]) await rm(file, { force: true });
+      onEvent({ type: 'discarded', triggerId: trigger.id, trainset: set.trainset });
+    }
+  }
+
+  async #trainOn({ trainset, size }: SetRecord, trigger: TriggerRecord, output: string, deleted: AbortSignal): Promise<TrainingRecord> {
+    const { pipeline, folders, dataset, onEvent } = this.context;
+    const signal = this.context.signal === undefined ? deleted : AbortSignal.any([this.context.signal, deleted]);
     const { start, checkpoint, record: values } = pipeline.config.training;
     const parent = this.#first || start === 'previous' ? this.#model : null;
     const metadata = {
@@ -136,9 +161,7 @@ export class Steps {
       modelFile: output,
       parent: parent?.id ?? null,
     };
-    const training = { ...ids, ...result };
-    await journal.putTraining(this.#id, training);
-    return training;
+    return { ...ids, ...result };
   }
 
   /**
@@ -149,7 +172,7 @@ export class Steps {
     const { pipeline, folders, journal, withSnapshot } = this.context;
     const records = pipeline.config.training.record.length > 0;
     const earlier = records ? journal.set(this.#id, trigger.id) : undefined;
-    if (earlier !== undefined) return earlier;
+    if (earlier !== undefined && !(await this.#holdsDeleted(earlier))) return earlier;
     const set = await withSnapshot(async (snapshot) => {
       const selected = await select(pipeline, snapshot, this.recorded, trigger, first);
       if (selected === null) return null;
@@ -158,6 +181,13 @@ export class Steps {
     });
     if (set !== null && records) await journal.putSet(this.#id, trigger.id, set);
     return set;
+  }
+
+  async #holdsDeleted({ trainset }: SetRecord): Promise<boolean> {
+    const { dataset, folders } = this.context;
+    if (dataset.deletionCount() === 0) return false;
+    const gone = (await dataset.deletions()).flatMap(({ keys }) => keys);
+    return (await countInTrainset(folders.trainsets, trainset, gone)) > 0;
   }
 
   /** Evaluates a model on all the windows that it will ever be evaluated on, once. */

@@ -84,11 +84,14 @@ export class GrowingWindows {
 /** The windows over the samples [0, size) in the order of their arrival, whatever their times. */
 export function arrivalWindows(snapshot: Snapshot, lengthMs: number, size: number): EvalWindow[] {
   const windows = new GrowingWindows(lengthMs);
-  const ended = [...replay(snapshot, batchRows, size)].flatMap((batch) => windows.add(batch));
+  const ended = [...replay(() => snapshot, size, batchRows)].flatMap((batch) => windows.add(batch));
   return [...ended, ...windows.rest(size)];
 }
 
-/** Times (ms) of the first sample and of the last of [0, size). */
+/** Times (ms) of the first and the last sample of [0, size) that was not deleted; E_SOURCE where there is none. */
 export function timeSpan(snapshot: Snapshot, size = snapshot.size): [firstMs: number, lastMs: number] {
-  return [Number(snapshot.timestamps(0, 1)[0]), Number(snapshot.timestamps(size - 1, 1)[0])];
+  const living = snapshot.living(0, size);
+  const [first, last] = [living[0], living.at(-1)];
+  if (first === undefined || last === undefined) throw new SluiceError('E_SOURCE', 'all samples of the dataset were deleted');
+  return [Number(snapshot.timestamps(first.first, 1)[0]), Number(snapshot.timestamps(last.end - 1, 1)[0])];
 }

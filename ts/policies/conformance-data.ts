@@ -83,6 +83,7 @@ export function memoryContext(options: MemoryContextOptions): SelectionContext {
     end,
     now,
     seed,
+    living: (from, to) => (from < to ? [{ first: from, end: to }] : []),
     uniform: async (from, to, count) => draw(from, to, count, seed, () => 0),
     freshness: async (from, to, count, halfLifeMs) => draw(from, to, count, seed, (key) => (Math.LN2 * age(key)) / halfLifeMs),
     recorded: async (_value, from, to) =>

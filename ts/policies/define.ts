@@ -65,6 +65,11 @@ export type SelectionContext = {
   now: number;
   /** Differs from trigger to trigger and derives from the pipeline's seed. */
   seed: number;
+  /**
+   * The candidates of [first, end) that were not deleted, as ranges of keys. Samplers draw from them alone; deleted samples
+   * that a policy returns all the same are left out.
+   */
+  living(first: number, end: number): readonly { first: number; end: number }[];
   /** Native samplers; all return keys in increasing order. */
   uniform(first: number, end: number, count: number): Promise<BigUint64Array>;
   freshness(first: number, end: number, count: number, halfLifeMs: number): Promise<BigUint64Array>;

@@ -36,9 +36,11 @@ class Scorer {
   /// Rows that are scored at once, at most.
   size_t rows() const { return rows_; }
 
-  /// logits [rows, outputs], labels [rows] of keys [first, first + rows).
-  void score(uint64_t first, size_t rows, float* logits, float* labels) {
-    std::iota(slot_.keys(), slot_.keys() + rows, first);
+  /// Where the keys of the next score() go, rows() of them at most.
+  uint64_t* keys() { return slot_.keys(); }
+
+  /// logits [rows, outputs], labels [rows] of the keys.
+  void score(size_t rows, float* logits, float* labels) {
     parallel_for(rows, grain_, [&](size_t begin, size_t end) { read(rows, begin, end); });
     model_.forward(slot_.batch(rows), logits);
     std::copy_n(slot_.labels(), rows, labels);
@@ -92,15 +94,36 @@ void positive_scores(const Criterion& criterion, const float* logits, size_t row
   for (size_t r = 0; r < rows; ++r) scores[r] = is_bce(criterion) ? logits[r] : logits[2 * r + 1] - logits[2 * r];
 }
 
-Metrics evaluate_window(Scorer& scorer, const EvalPlan& plan, size_t outputs, const Window& window, const StopFlag& stop) {
+/// The keys of ranges, batch by batch.
+class KeyStream {
+ public:
+  explicit KeyStream(std::vector<KeyRange> ranges) : ranges_(std::move(ranges)) {}
+  void next(uint64_t* keys, size_t rows) {
+    for (size_t done = 0; done < rows;) {
+      KeyRange& range = ranges_[at_];
+      const size_t n = std::min<uint64_t>(rows - done, range.end - range.first);
+      std::iota(keys + done, keys + done + n, range.first);
+      done += n;
+      range.first += n;
+      if (range.first == range.end) ++at_;
+    }
+  }
+
+ private:
+  std::vector<KeyRange> ranges_;
+  size_t at_ = 0;
+};
+
+Metrics evaluate_window(Scorer& scorer, const Snapshot& data, const EvalPlan& plan, size_t outputs, const Window& window, const StopFlag& stop) {
   const bool classes = !plan.criterion.regression();
   const bool binary = classes && outputs <= 2;
   Metrics metrics;
-  metrics.samples = window.end - window.first;
+  metrics.samples = window.end - window.first - data.deleted().count_in(window.first, window.end);
   if (metrics.samples == 0) return metrics;
   std::vector<float> logits(scorer.rows() * outputs);
   std::vector<float> labels(metrics.samples);
   std::vector<float> scores(binary ? metrics.samples : 0);
+  KeyStream keys(data.deleted().missing_in(window.first, window.end));
   double loss = 0.0;
   double squares = 0.0;
   size_t correct = 0;
@@ -108,8 +131,9 @@ Metrics evaluate_window(Scorer& scorer, const EvalPlan& plan, size_t outputs, co
     stop.check();
     const size_t rows = std::min<uint64_t>(scorer.rows(), metrics.samples - at);
     float* batch_labels = labels.data() + at;
-    scorer.score(window.first + at, rows, logits.data(), batch_labels);
-    for (size_t r = 0; r < rows; ++r) check_label(plan.criterion, batch_labels[r], window.first + at + r, outputs);
+    keys.next(scorer.keys(), rows);
+    scorer.score(rows, logits.data(), batch_labels);
+    for (size_t r = 0; r < rows; ++r) check_label(plan.criterion, batch_labels[r], scorer.keys()[r], outputs);
     loss += static_cast<double>(rows) * criterion_loss(plan.criterion, logits.data(), rows, outputs, batch_labels, nullptr, nullptr, nullptr);
     if (classes) {
       correct += count_correct(plan.criterion, logits.data(), batch_labels, rows, outputs);
@@ -157,7 +181,7 @@ std::vector<Metrics> evaluate(const std::shared_ptr<Snapshot>& data, const EvalP
   Scorer scorer(*data, plan, *model);
   std::vector<Metrics> results;
   for (const Window& window : plan.windows) {
-    results.push_back(evaluate_window(scorer, plan, model->outputs(), window, stop));
+    results.push_back(evaluate_window(scorer, *data, plan, model->outputs(), window, stop));
     if (progress) progress(results.size());
   }
   return results;

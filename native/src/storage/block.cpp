@@ -46,6 +46,22 @@ std::optional<BlockSums> parse_block_entry(std::string_view bytes, uint64_t bloc
   return entry.sums;
 }
 
+std::string generation_entry(uint64_t segment, uint32_t generation) {
+  const uint64_t place[] = {segment, generation};
+  const uint32_t values[] = {generation, crc32c(place, sizeof place)};
+  return {reinterpret_cast<const char*>(values), sizeof values};
+}
+
+std::optional<std::pair<uint64_t, uint32_t>> parse_generation(std::string_view key, std::string_view value) {
+  uint64_t segment = 0;
+  uint32_t generation = 0;
+  if (key.size() != sizeof segment || value.size() != 2 * sizeof generation) return std::nullopt;
+  std::memcpy(&segment, key.data(), sizeof segment);
+  std::memcpy(&generation, value.data(), sizeof generation);
+  if (value != generation_entry(segment, generation)) return std::nullopt;
+  return std::pair{segment, generation};
+}
+
 BlockHeader block_header(const BlockSums& sums, uint64_t block, const RecordLayout& layout) {
   BlockHeader header{};
   std::memcpy(header.magic, kBlockMagic, sizeof kBlockMagic);

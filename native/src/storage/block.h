@@ -2,9 +2,11 @@
 // block's head, so that an index that was lost can be made from the segments alone.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "storage/layout.h"
 
@@ -26,6 +28,12 @@ BlockSums extended(BlockSums sums, const RecordLayout& layout, uint64_t rows, co
 /// As the index keeps it. parse: nothing where the entry is damaged.
 std::string block_entry(const BlockSums& sums, uint64_t block);
 std::optional<BlockSums> parse_block_entry(std::string_view entry, uint64_t block);
+
+/// Generation of a segment's file, by segment, where it is not 0: how often it was replaced.
+using SegmentGenerations = std::map<uint64_t, uint32_t>;
+/// As the index keeps one. parse: nothing where the entry is damaged.
+std::string generation_entry(uint64_t segment, uint32_t generation);
+std::optional<std::pair<uint64_t, uint32_t>> parse_generation(std::string_view key, std::string_view value);
 
 /// As the block begins. A header may be torn by a crash during an append, and then says nothing.
 struct BlockHeader {

@@ -8,10 +8,12 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <set>
 
 #include "base/error.h"
 #include "storage/append.h"
 #include "storage/index_writer.h"
+#include "storage/metadata.h"
 #include "storage/schema.h"
 #include "storage/store.h"
 
@@ -19,6 +21,7 @@ namespace sluice {
 
 namespace {
 
+constexpr size_t kMaxReason = 1000;  // bytes
 constexpr uint64_t kMaxBatchRows = uint64_t{1} << 28;
 
 std::string index_folder(const std::string& path) { return path + "/index"; }
@@ -70,7 +73,7 @@ class DatasetImpl final : public Dataset {
     Txn txn(*store->env, false);
     Extent extent = store->extent(txn);
     const uint64_t first = extent.size;
-    SegmentWriter writer(*store->segments);
+    SegmentWriter writer(*store->segments, store->generations(txn, extent));
     write_payload(*store, txn, batch, first, writer);
     write_column(*store, txn, IndexColumn::kTimestamp, batch.timestamps, first, batch.rows);
     write_column(*store, txn, IndexColumn::kLabel, batch.labels, first, batch.rows);
@@ -100,6 +103,42 @@ class DatasetImpl final : public Dataset {
     store->commit(txn, store->extent(txn), {{key, value}});
   }
 
+  uint64_t remove(const std::vector<KeyRange>& keys, const std::string& reason, int64_t time) override {
+    const std::lock_guard lock(writing_);
+    const auto store = use_for_writing();
+    if (reason.size() > kMaxReason) throw Error(code::kArgument, "reason: expected at most " + std::to_string(kMaxReason) + " bytes, got " + std::to_string(reason.size()));
+    Txn txn(*store->env, false);
+    Extent extent = store->extent(txn);
+    const Deletion deletion{extent.deletions + 1, time, reason, normalized(keys, extent.size)};
+    KeySet all = *store->deleted(txn, extent);
+    uint64_t added = 0;
+    for (const KeyRange& range : deletion.keys) added += all.add(range);
+    if (added == 0) return 0;
+    std::set<uint64_t> touched;
+    for (const KeyRange& range : deletion.keys) {
+      for (uint64_t chunk = range.first / kChunkRows; chunk * kChunkRows < range.end; ++chunk) touched.insert(chunk);
+    }
+    for (const uint64_t chunk : touched) store->tables->deleted.put(txn, chunk, bitmap_value(all.chunks().at(chunk), chunk));
+    const std::string key = deletion_key(deletion.number);
+    const std::string text = deletion_text(deletion);
+    store->put(txn, store->tables->state, key, text);
+    extent.deleted += added;
+    extent.deletions = deletion.number;
+    store->commit(txn, extent, {{key, text}});
+    erase_metadata(store->path, deletion.keys);  // again by a compaction, should this be cut off
+    return added;
+  }
+
+  std::vector<Deletion> deletions() const override {
+    const auto store = use();
+    return store->deletions(Txn(*store->env, true));
+  }
+
+  uint64_t deletion_count() const override {
+    const auto store = use();
+    return store->extent(Txn(*store->env, true)).deletions;
+  }
+
   std::shared_ptr<Snapshot> snapshot() override { return open_snapshot(use()); }
 
   void close() override {
@@ -114,6 +153,8 @@ class DatasetImpl final : public Dataset {
   std::shared_ptr<Store> use() const {
     const std::lock_guard lock(mutex_);
     if (!open_) throw Error(code::kClosed, "dataset " + path_ + " is closed");
+    // Compaction and repair put another index in the place of this one; who writes holds them off.
+    if (!lock_.is_open() && !open_->env->is_in_place()) open_ = open_existing_store(path_);
     return open_;
   }
 
@@ -125,6 +166,7 @@ class DatasetImpl final : public Dataset {
 
   static void check_key(const std::string& key) {
     if (key.empty() || key.size() > 500) throw Error(code::kArgument, "state key: expected 1 to 500 bytes, got " + std::to_string(key.size()));
+    if (key.front() == kDeletionPrefix.front()) throw Error(code::kArgument, "state key: it begins with a control character");
   }
 
   static void put_state(const Store& store, const Txn& txn, const std::string& key, const std::string& value) {
@@ -134,7 +176,7 @@ class DatasetImpl final : public Dataset {
 
   Schema schema_;
   std::string path_;
-  std::shared_ptr<Store> open_;
+  mutable std::shared_ptr<Store> open_;
   File lock_;
   mutable std::mutex mutex_;
   std::mutex writing_;

@@ -3,6 +3,8 @@
 //   <path>/index/data.mdb      LMDB 0.9 environment. Named databases, all with native 64-bit integer keys:
 //                                timestamp, label   chunk number -> one chunk value (see chunk.h)
 //                                payload            block number -> checksums of the block (see block.h)
+//                                deleted            chunk number -> bitmap of its deleted samples
+//                                segment            segment number -> generation of its file, where it was replaced
 //                              and with string keys: meta (schema, size), state (the caller's own entries)
 //                              (each value followed by a CRC32C of key and value)
 //   <path>/segments/NNNNNNNN.seg  blocks of fixed-width records, with their timestamps and labels (see layout.h)
@@ -20,6 +22,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "storage/deletions.h"
 
 namespace sluice {
 
@@ -85,6 +89,13 @@ class Dataset : public std::enable_shared_from_this<Dataset> {
   virtual uint64_t append(const AppendBatch& batch) = 0;
   virtual std::optional<std::string> state(const std::string& key) const = 0;
   virtual void set_state(const std::string& key, const std::string& value) = 0;
+  /// Deletes samples durably, with an entry in the audit log, and returns how many of them were there. Their keys stay;
+  /// their bytes do until compact_dataset(). E_ARGUMENT for keys >= size(), or a reason of more than 1,000 bytes.
+  virtual uint64_t remove(const std::vector<KeyRange>& keys, const std::string& reason, int64_t time) = 0;
+  /// The audit log.
+  virtual std::vector<Deletion> deletions() const = 0;
+  /// Number of its entries: what tells cheaply whether there are new ones.
+  virtual uint64_t deletion_count() const = 0;
   virtual std::shared_ptr<Snapshot> snapshot() = 0;
   /// Refuses new work, waits for work under way, closes the environment once the last snapshot is gone. Idempotent.
   virtual void close() = 0;
@@ -112,10 +123,12 @@ class Snapshot {
   /// Copies values of any range into out (span() in a loop).
   virtual void copy(IndexColumn column, uint64_t first, uint64_t rows, void* out) const = 0;
   /// Gathers timestamps (may be null), labels (may be null) and the record addresses of n keys, in the given order.
-  /// Blocks of records are verified on first touch. E_ARGUMENT for a key >= size().
+  /// Blocks of records are verified on first touch. E_ARGUMENT for a key >= size(), E_NOT_FOUND for a deleted one.
   virtual void gather(const uint64_t* keys, size_t n, int64_t* timestamps, float* labels, const uint8_t** records) const = 0;
   /// First key in [first, end) whose timestamp >= t, or end; assumes non-decreasing timestamps.
   virtual uint64_t lower_bound_time(int64_t t, uint64_t first, uint64_t end) const = 0;
+  /// The samples that were deleted.
+  virtual const KeySet& deleted() const = 0;
   /// True when the timestamps of [0, size()) never decrease (recorded at append).
   virtual bool sorted_by_time() const = 0;
 };

@@ -8,6 +8,7 @@
 
 #include "base/crc32c.h"
 #include "base/error.h"
+#include "storage/folders.h"
 #include "storage/metadata.h"
 #include "storage/schema.h"
 
@@ -16,25 +17,6 @@ namespace sluice {
 namespace {
 
 bool has_code(const Error& error, const char* code) { return std::string_view(error.code()) == code; }
-
-/// Bytes of all files below a folder; 0 where there is none.
-uint64_t bytes_below(const std::string& folder) {
-  std::error_code error;
-  uint64_t bytes = 0;
-  for (std::filesystem::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    std::error_code ignored;
-    if (at->is_regular_file(ignored)) bytes += at->file_size(ignored);
-  }
-  return bytes;
-}
-
-/// Reads what there is of [offset, offset + bytes); the rest is zero.
-void read_available(const File& file, uint64_t offset, uint8_t* to, size_t bytes) {
-  const uint64_t size = file.size();
-  const size_t there = offset >= size ? 0 : std::min<uint64_t>(bytes, size - offset);
-  file.read_at(offset, to, there);
-  std::memset(to + there, 0, bytes - there);
-}
 
 }  // namespace
 
@@ -76,6 +58,8 @@ void Findings::collect() {
   }
   for (const IndexColumn column : {IndexColumn::kTimestamp, IndexColumn::kLabel}) read_column(column);
   read_payload_entries();
+  read_generations();
+  read_deleted();
   for (uint64_t s = 0; segments_->layout().record_bytes > 0 && s < segments_->layout().segments(size_); ++s) read_segment(s);
   for (const IndexColumn column : {IndexColumn::kTimestamp, IndexColumn::kLabel}) judge_chunks(column);
   for (uint64_t b = 0; b < blocks_.size(); ++b) judge_block(b);
@@ -207,9 +191,67 @@ void Findings::read_payload_entries() {
   });
 }
 
+/// The index tells which files count; without it the newest do, which are whole: they got their names at the end.
+void Findings::read_generations() {
+  if (segments_->layout().record_bytes == 0) return;
+  bool known = index_.pages && extent_;
+  if (known) {
+    const size_t problems = index_.pages->problems().size();
+    const bool there = index_.pages->walk("segment", [&](std::string_view key, PageWalk::Place place) {
+      const auto entry = parse_generation(key, index_.pages->read(place));
+      if (entry) generations_.insert(*entry);
+      else known = false;
+    });
+    known = known && there && index_.pages->problems().size() == problems;
+    if (!known) add("index", index_file(), "generations of segments are damaged", 0, 0, Remedy::kFromSegments);
+  }
+  for (uint64_t s = 0; !known && s < segments_->layout().segments(size_); ++s) {
+    for (const uint32_t generation : generations_found(s)) generations_[s] = std::max(generations_[s], generation);
+  }
+}
+
+/// Of the segment's files that are there.
+std::vector<uint32_t> Findings::generations_found(uint64_t segment) const {
+  std::vector<uint32_t> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(segments_->folder(), error)) {
+    unsigned long long number = 0;
+    unsigned generation = 0;
+    const std::string file = entry.path().string();
+    const bool named = std::sscanf(entry.path().filename().c_str(), "%8llu.%u.seg", &number, &generation) == 2;
+    if (named && number == segment && file == segments_->path(segment, generation)) found.push_back(generation);
+  }
+  return found;
+}
+
+/// The bitmaps against the audit log, from which they can be made.
+void Findings::read_deleted() {
+  for (const auto& [key, text] : state_) {
+    if (key.rfind(kDeletionPrefix, 0) != 0) continue;
+    const Deletion deletion = parse_deletion(key, text, path_);
+    for (const KeyRange& range : deletion.keys) {
+      if (range.first < size_) deleted_.add({range.first, std::min(range.end, size_)});
+    }
+    last_deletion_ = std::max(last_deletion_, deletion.number);
+  }
+  if (!index_.pages) return;
+  KeySet stored;
+  bool sound = true;
+  index_.pages->walk("deleted", [&](std::string_view key, PageWalk::Place place) {
+    uint64_t chunk = 0;
+    if (key.size() == sizeof chunk) std::memcpy(&chunk, key.data(), sizeof chunk);
+    try {
+      stored.add_chunk(chunk, parse_bitmap(index_.pages->read(place), chunk, path_));
+    } catch (const Error&) {
+      sound = false;
+    }
+  });
+  if (!sound || stored.chunks() != deleted_.chunks()) add("index", index_file(), "the lists of deleted samples are damaged", 0, 0, Remedy::kFromSegments);
+}
+
 void Findings::read_segment(uint64_t segment) {
   const RecordLayout& layout = segments_->layout();
-  const std::string file_path = segments_->path(segment);
+  const std::string file_path = segments_->path(segment, generations_);
   const uint64_t first = segment * layout.segment_rows();
   const uint64_t end = std::min(size_, first + layout.segment_rows());
   if (!path_exists(file_path)) return add("segments", file_path, "it is missing", first, end, Remedy::kNone);
@@ -260,7 +302,7 @@ void Findings::judge_block(uint64_t block) {
   const BlockFinding& found = blocks_[block];
   const uint64_t first = block << layout.block_bits;
   const uint64_t end = first + layout.rows_of(block, size_);
-  const std::string file = segments_->path(layout.segment_of(block));
+  const std::string file = segments_->path(layout.segment_of(block), generations_);
   if (!found.entry) {
     const bool proven = found.sums && found.records && found.timestamps && found.labels;
     add("index", index_file(), "checksums of records are damaged or lost", first, end, proven ? Remedy::kFromSegments : Remedy::kNone);
@@ -293,7 +335,7 @@ std::optional<std::string> Findings::chunk_value(IndexColumn column, uint64_t ch
 
 std::vector<uint8_t> Findings::block_column(IndexColumn column, uint64_t block) const {
   const RecordLayout& layout = segments_->layout();
-  const File file(segments_->path(layout.segment_of(block)), O_RDONLY);
+  const File file(segments_->path(layout.segment_of(block), generations_), O_RDONLY);
   std::vector<uint8_t> bytes(layout.rows_of(block, size_) * column_width(column));
   file.read_at(column == IndexColumn::kTimestamp ? layout.timestamps_at(block) : layout.labels_at(block), bytes.data(), bytes.size());
   return bytes;

@@ -37,6 +37,11 @@ class Findings {
   uint64_t size() const { return size_; }
   bool size_known() const { return size_known_; }
   const Segments& segments() const { return *segments_; }
+  const SegmentGenerations& generations() const { return generations_; }
+  const KeySet& deleted() const { return deleted_; }
+  uint64_t last_deletion() const { return last_deletion_; }
+  /// As the index has it, where it has one.
+  const std::optional<Extent>& extent() const { return extent_; }
   const std::vector<ChunkFinding>& chunks(IndexColumn column) const { return chunks_[column == IndexColumn::kTimestamp ? 0 : 1]; }
   const std::vector<BlockFinding>& blocks() const { return blocks_; }
   const std::map<std::string, std::string>& state() const { return state_; }
@@ -63,6 +68,9 @@ class Findings {
   void read_column(IndexColumn column);
   void judge_chunks(IndexColumn column);
   void read_payload_entries();
+  void read_generations();
+  std::vector<uint32_t> generations_found(uint64_t segment) const;
+  void read_deleted();
   void read_segment(uint64_t segment);
   void read_block(const File& file, uint64_t block);
   void judge_block(uint64_t block);
@@ -86,6 +94,9 @@ class Findings {
   std::unique_ptr<Segments> segments_;
   std::vector<ChunkFinding> chunks_[2];
   std::vector<BlockFinding> blocks_;
+  SegmentGenerations generations_;
+  KeySet deleted_;
+  uint64_t last_deletion_ = 0;
   uint64_t log_generation_ = 0;
   bool index_damaged_ = false, log_damaged_ = false;
   uint64_t done_ = 0, total_ = 0;

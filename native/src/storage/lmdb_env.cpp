@@ -181,6 +181,12 @@ Env::~Env() {
   closed().notify_all();
 }
 
+bool Env::is_in_place() const {
+  struct stat status {};
+  const bool there = ::stat((folder_ + "/data.mdb").c_str(), &status) == 0;
+  return !there || FileId{status.st_dev, status.st_ino} == id_;
+}
+
 int Env::fd() const {
   int fd = -1;
   check_lmdb(mdb_env_get_fd(env_, &fd), "read " + folder_);

@@ -36,6 +36,8 @@ class Env : public std::enable_shared_from_this<Env> {
   /// The folder cannot be written: transactions can only read.
   bool read_only() const { return read_only_; }
   int fd() const;
+  /// False once another file stands where this environment's was opened.
+  bool is_in_place() const;
   /// Where a value lies in the data file. It must have overflow pages of its own: their header tells the page number.
   uint64_t file_offset(const void* value) const;
   /// Makes the data file long enough for a transaction that adds `pages` pages, with room for them on the disk. LMDB

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <mutex>
+#include <set>
 #include <sstream>
 #include <unordered_map>
 
@@ -301,6 +303,56 @@ void MetadataStore::write_column(const Txn& txn, const Target& target, const uin
     const ChunkHeader header{kChunkMagic, crc, static_cast<uint32_t>(target.rows), static_cast<uint32_t>(width)};
     std::memcpy(chunk.data(), &header, sizeof header);
     tables_->values.put(txn, key, chunk);
+  }
+}
+
+void MetadataStore::erase(const std::vector<KeyRange>& keys) {
+  if (env_->read_only()) throw Error(code::kReadOnly, folder_ + " cannot be written");
+  const std::vector<MetadataColumn> all = columns();
+  for (size_t number = 0; number < all.size(); ++number) {
+    const MetadataColumn& column = all[number];
+    const uint64_t rows = rows_per_chunk(column);
+    std::set<uint64_t> chunks;
+    for (const KeyRange& r : keys) {
+      for (uint64_t chunk = r.first / rows; chunk * rows < r.end; ++chunk) chunks.insert(chunk);
+    }
+    for (auto at = chunks.begin(); at != chunks.end();) {
+      Txn txn(*env_, false);
+      for (size_t bytes = 0; at != chunks.end() && bytes < kTransactionBytes; ++at) bytes += erase_in_chunk(txn, column, number, *at, keys);
+      txn.commit();
+    }
+  }
+}
+
+/// Returns how many bytes it wrote.
+size_t MetadataStore::erase_in_chunk(const Txn& txn, const MetadataColumn& column, uint64_t number, uint64_t chunk, const std::vector<KeyRange>& keys) const {
+  ColumnReader reader(txn, tables_->values, column, number, folder_);
+  const uint8_t* before = reader.chunk(chunk);
+  if (before == nullptr) return 0;
+  const uint64_t rows = reader.rows();
+  const size_t width = column.bytes();
+  const uint64_t first = chunk * rows;
+  std::string value(chunk_bytes(rows, width), '\0');
+  auto* data = reinterpret_cast<uint8_t*>(value.data()) + sizeof(ChunkHeader);
+  std::memcpy(data, before, rows * width);
+  auto range = std::partition_point(keys.begin(), keys.end(), [&](const KeyRange& r) { return r.end <= first; });
+  for (; range != keys.end() && range->first < first + rows; ++range) {
+    const uint64_t from = std::max(range->first, first) - first;
+    const uint64_t to = std::min(range->end, first + rows) - first;
+    fill_missing(column, data + from * width, to - from);
+  }
+  const uint64_t key = chunk_key(number, chunk);
+  const ChunkHeader header{kChunkMagic, crc32c(data, rows * width, chunk_seed(ChunkKind::kMetadata, key)), static_cast<uint32_t>(rows), static_cast<uint32_t>(width)};
+  std::memcpy(value.data(), &header, sizeof header);
+  tables_->values.put(txn, key, value);
+  return value.size();
+}
+
+void erase_metadata(const std::string& path, const std::vector<KeyRange>& keys) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path + "/metadata", error)) {
+    const std::string folder = entry.path().string();
+    if (path_exists(folder + "/data.mdb")) MetadataStore::open(folder, false)->erase(keys);
   }
 }
 

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "storage/deletions.h"
+
 namespace sluice {
 
 class Env;
@@ -60,6 +62,9 @@ class MetadataStore {
   /// all values of a sample belong to the same one: after a kill it has its old values or its new ones.
   void update(const uint64_t* keys, size_t n, const std::vector<MetadataValues>& values);
 
+  /// Makes the values of the keys missing, in every column.
+  void erase(const std::vector<KeyRange>& keys);
+
   /// Values of n keys in their order into out [n, length].
   void read(const std::string& column, const uint64_t* keys, size_t n, void* out) const;
   /// Values of the keys [first, end) into out [end - first, length].
@@ -79,10 +84,15 @@ class MetadataStore {
   static GroupIterator transaction_end(const Groups& groups, GroupIterator from, const std::vector<Target>& targets);
   void write_column(const Txn& txn, const Target& target, const uint64_t* keys, const Groups& groups, GroupIterator from, GroupIterator to) const;
 
+  size_t erase_in_chunk(const Txn& txn, const MetadataColumn& column, uint64_t number, uint64_t chunk, const std::vector<KeyRange>& keys) const;
+
   std::string folder_;
   std::shared_ptr<Env> env_;
   std::unique_ptr<Tables> tables_;
 };
+
+/// Makes the values of the keys missing in all folders of values beside the dataset at `path`.
+void erase_metadata(const std::string& path, const std::vector<KeyRange>& keys);
 
 /// Checks every page and chunk below `folder` without trusting any: `read` is told of bytes, `damaged` of what is wrong and
 /// the keys whose values it concerns (none: first == end).

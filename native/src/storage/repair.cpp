@@ -1,16 +1,14 @@
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 
 #include "base/crc32c.h"
 #include "base/error.h"
 #include "storage/findings.h"
+#include "storage/folders.h"
 #include "storage/fsck.h"
 #include "storage/schema.h"
 
@@ -19,14 +17,6 @@ namespace sluice {
 namespace {
 
 constexpr uint64_t kChunksPerCommit = 64;  // LMDB keeps what a transaction writes in memory
-
-constexpr uint64_t kForgotten = UINT64_MAX;  // as the end of the state log: it is written anew
-
-void remove_folder(const std::string& path) {
-  std::error_code error;
-  std::filesystem::remove_all(path, error);
-  if (error) throw_errno(error.value(), "remove " + path);
-}
 
 /// The index of a dataset, written anew beside the old one from what was found sound.
 class Rebuild {
@@ -121,17 +111,23 @@ class Rebuild {
     Txn txn(*store.env, false);
     store.put(txn, store.tables->meta, "schema", schema_text(store.schema));
     for (const auto& [key, value] : found_.state()) store.put(txn, store.tables->state, key, value);
-    store.commit(txn, {found_.size(), sorted_, last_timestamp_, {found_.log_generation(), kForgotten, 0}}, {});
+    for (const auto& [segment, generation] : found_.generations()) {
+      if (generation > 0) store.tables->segment.put(txn, segment, generation_entry(segment, generation));
+    }
+    for (const auto& [chunk, bits] : found_.deleted().chunks()) store.tables->deleted.put(txn, chunk, bitmap_value(bits, chunk));
+    Extent extent{found_.size(), sorted_, last_timestamp_, {found_.log_generation(), kForgottenLog, 0}};
+    extent.deleted = found_.deleted().size();
+    extent.deletions = found_.last_deletion();
+    if (found_.extent()) extent.scrubbed = std::min(found_.extent()->scrubbed, extent.deletions);
+    extent.rewritten = std::max<uint64_t>(found_.extent() ? found_.extent()->rewritten : 0, found_.generations().size()) + 1;
+    store.commit(txn, extent, {});
   }
 
-  /// Exchanges the folders; the old one stays as index.damaged, beside earlier ones.
+  /// The old one stays as index.damaged, beside earlier ones.
   void take_place() const {
     const std::string index = found_.path() + "/index";
     if (!path_exists(index)) make_folders(index);
-    if (renameat2(AT_FDCWD, folder_.c_str(), AT_FDCWD, index.c_str(), RENAME_EXCHANGE) != 0) {
-      if (errno != EINVAL && errno != ENOSYS) throw_errno(errno, "rename " + folder_);
-      throw Error(code::kIo, "rename " + folder_ + ": this file system cannot exchange two folders; the repaired index is there: put it in the place of " + index);
-    }
+    exchange_folders(folder_, index);
     sync_folder(found_.path());
     std::string kept = found_.path() + "/index.damaged";
     for (int i = 1; path_exists(kept); ++i) kept = found_.path() + "/index.damaged." + std::to_string(i);
@@ -160,13 +156,13 @@ class SegmentRepair {
 
  private:
   void repair_file(uint64_t segment) const {
-    const bool missing = !path_exists(segments_.path(segment));
+    const bool missing = !path_exists(segments_.path(segment, found_.generations()));
     if (missing) {
       // Without the file no sample at all could be read; its blocks fail their checks.
-      segments_.open_for_writing(segment);
+      segments_.open_for_writing(segment, found_.generations());
       sync_folder(found_.path() + "/segments");
     }
-    const File file(segments_.path(segment), O_RDWR);
+    const File file(segments_.path(segment, found_.generations()), O_RDWR);
     if (!segments_.is_header_sound(file, segment)) segments_.write_header(file, segment);
     const uint64_t needed = segments_.bytes_needed(segment, found_.size());
     if (file.size() < needed && ftruncate(file.fd(), static_cast<off_t>(needed)) != 0) throw_errno(errno, "extend " + file.path());
@@ -208,7 +204,7 @@ void repair_log(const std::string& path) {
   const auto store = open_existing_store(path);
   Txn txn(*store->env, false);
   Extent extent = store->extent(txn);
-  extent.log.end = kForgotten;
+  extent.log.end = kForgottenLog;
   store->commit(txn, extent, {});
 }
 

@@ -14,7 +14,7 @@ namespace sluice {
 
 namespace {
 
-constexpr const char* kFormat = "sluice-dataset 3";
+constexpr const char* kFormat = "sluice-dataset 4";
 constexpr size_t kMaxColumns = 4096;
 constexpr size_t kMaxName = 256;
 constexpr size_t kMaxRank = 8;

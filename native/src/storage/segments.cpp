@@ -32,17 +32,16 @@ Header header_of(uint64_t segment, const RecordLayout& layout) {
 
 }  // namespace
 
-std::string Segments::path(uint64_t segment) const {
-  char name[32];
-  std::snprintf(name, sizeof name, "/%08llu.seg", static_cast<unsigned long long>(segment));
+std::string Segments::path(uint64_t segment, uint32_t generation) const {
+  char name[64];
+  if (generation == 0) std::snprintf(name, sizeof name, "/%08llu.seg", static_cast<unsigned long long>(segment));
+  else std::snprintf(name, sizeof name, "/%08llu.%u.seg", static_cast<unsigned long long>(segment), generation);
   return folder_ + name;
 }
 
-void Segments::create(uint64_t segment) const {
+void Segments::begin_file(AtomicFile& file, uint64_t segment) const {
   const Header header = header_of(segment, layout_);
-  AtomicFile file(path(segment));
   file.write(&header, sizeof header);
-  file.commit();
 }
 
 void Segments::write_header(const File& file, uint64_t segment) const {
@@ -62,9 +61,14 @@ void Segments::check_header(const File& file, uint64_t segment) const {
   if (!is_header_sound(file, segment)) throw Error(code::kCorrupt, file.path() + " is damaged: its header is not that of segment " + std::to_string(segment));
 }
 
-File Segments::open_for_writing(uint64_t segment) const {
-  if (!path_exists(path(segment))) create(segment);
-  File file(path(segment), O_RDWR);
+File Segments::open_for_writing(uint64_t segment, const SegmentGenerations& generations) const {
+  const std::string file_path = path(segment, generations);
+  if (!path_exists(file_path)) {
+    AtomicFile fresh(file_path);
+    begin_file(fresh, segment);
+    fresh.commit();
+  }
+  File file(file_path, O_RDWR);
   check_header(file, segment);
   return file;
 }
@@ -75,24 +79,26 @@ uint64_t Segments::bytes_needed(uint64_t segment, uint64_t size) const {
   return layout_.labels_at(last) + layout_.rows_of(last, end) * sizeof(float);
 }
 
-std::vector<const uint8_t*> Segments::map(uint64_t size) {
+std::vector<const uint8_t*> Segments::map(uint64_t size, const SegmentGenerations& generations) {
   std::vector<const uint8_t*> bases;
   if (layout_.record_bytes == 0) return bases;
   const std::lock_guard lock(mutex_);
   const uint64_t segments = layout_.segments(size);
   for (uint64_t s = 0; s < segments; ++s) {
-    const bool known = s < mappings_.size();
-    if (!known || s + 1 == segments) {
-      if (!path_exists(path(s))) throw Error(code::kCorrupt, path(s) + " is missing");
-      const File file(path(s), O_RDONLY);
+    const uint32_t generation = generation_of(s, generations);
+    auto known = mappings_.find({s, generation});
+    if (known == mappings_.end() || s + 1 == segments) {
+      const std::string file_path = path(s, generation);
+      if (!path_exists(file_path)) throw Error(code::kCorrupt, file_path + " is missing");
+      const File file(file_path, O_RDONLY);
       check_header(file, s);
       const uint64_t needed = bytes_needed(s, size);
       if (file.size() < needed) {
         throw Error(code::kCorrupt, file.path() + " is damaged: it has " + std::to_string(file.size()) + " bytes, its samples need " + std::to_string(needed));
       }
-      if (!known) mappings_.emplace_back(file, layout_.segment_bytes());
+      if (known == mappings_.end()) known = mappings_.emplace(std::pair{s, generation}, Mapping(file, layout_.segment_bytes())).first;
     }
-    bases.push_back(mappings_[s].data());
+    bases.push_back(known->second.data());
   }
   return bases;
 }
@@ -100,7 +106,7 @@ std::vector<const uint8_t*> Segments::map(uint64_t size) {
 void SegmentWriter::add(const BlockRows& rows, const BlockSums& sums) {
   const RecordLayout& layout = segments_.layout();
   const uint64_t segment = layout.segment_of(rows.block);
-  if (files_.empty() || files_.back().first != segment) files_.emplace_back(segment, segments_.open_for_writing(segment));
+  if (files_.empty() || files_.back().first != segment) files_.emplace_back(segment, segments_.open_for_writing(segment, generations_));
   const File& file = files_.back().second;
   file.write_at(layout.records_at(rows.block) + rows.before * layout.record_bytes, rows.records, rows.rows * layout.record_bytes);
   file.write_at(layout.timestamps_at(rows.block) + rows.before * sizeof(int64_t), rows.timestamps, rows.rows * sizeof(int64_t));

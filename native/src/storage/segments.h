@@ -2,7 +2,7 @@
 // index can be made from them.
 #pragma once
 #include <cstdint>
-#include <deque>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -29,31 +29,41 @@ class Segments {
 
   /// Addresses of every segment file that holds keys below `size`, mapped and checked: E_CORRUPT when one is missing,
   /// shorter than its records need, or not ours. Addresses stay valid as long as this object.
-  std::vector<const uint8_t*> map(uint64_t size);
+  std::vector<const uint8_t*> map(uint64_t size, const SegmentGenerations& generations);
 
-  std::string path(uint64_t segment) const;
+  /// A segment that was replaced has its generation in its name: NNNNNNNN.G.seg.
+  std::string path(uint64_t segment, uint32_t generation) const;
+  std::string path(uint64_t segment, const SegmentGenerations& generations) const { return path(segment, generation_of(segment, generations)); }
+  static uint32_t generation_of(uint64_t segment, const SegmentGenerations& generations) {
+    const auto entry = generations.find(segment);
+    return entry == generations.end() ? 0 : entry->second;
+  }
+  const std::string& folder() const { return folder_; }
   /// The segment's file for writing, created when missing.
-  File open_for_writing(uint64_t segment) const;
+  File open_for_writing(uint64_t segment, const SegmentGenerations& generations) const;
   /// Whether the file begins as this segment does.
   bool is_header_sound(const File& file, uint64_t segment) const;
   void write_header(const File& file, uint64_t segment) const;
+  /// Writes the segment's file anew from pieces: starts with the header.
+  void begin_file(AtomicFile& file, uint64_t segment) const;
   /// Bytes of the segment's file that samples up to `size` need.
   uint64_t bytes_needed(uint64_t segment, uint64_t size) const;
 
  private:
-  void create(uint64_t segment) const;
   void check_header(const File& file, uint64_t segment) const;
 
   std::string folder_;
   RecordLayout layout_;
   std::mutex mutex_;
-  std::deque<Mapping> mappings_;  // of whole segments: a file that grows fills its mapping
+  // Of whole segments by number and generation: a file that grows fills its mapping, and one that was replaced stays for
+  // whoever reads it.
+  std::map<std::pair<uint64_t, uint32_t>, Mapping> mappings_;
 };
 
 /// The rows of an append on their way into the files.
 class SegmentWriter {
  public:
-  explicit SegmentWriter(const Segments& segments) : segments_(segments) {}
+  SegmentWriter(const Segments& segments, SegmentGenerations generations) : segments_(segments), generations_(std::move(generations)) {}
   /// Writes rows and then the block's header; bytes behind the committed end, left by a crash, are overwritten. `sums`: of
   /// the block with these rows.
   void add(const BlockRows& rows, const BlockSums& sums);
@@ -62,6 +72,7 @@ class SegmentWriter {
 
  private:
   const Segments& segments_;
+  SegmentGenerations generations_;
   std::vector<std::pair<uint64_t, File>> files_;  // by segment, in the order of writing
 };
 

@@ -48,7 +48,9 @@ class SnapshotImpl final : public Snapshot {
     verified_[0] = store_->verified_timestamps.counters(chunks);
     verified_[1] = store_->verified_labels.counters(chunks);
     verified_payload_ = store_->verified_payload.counters(layout_.blocks(extent_.size));
-    segments_ = store_->segments->map(extent_.size);
+    generations_ = store_->generations(txn_, extent_);
+    segments_ = store_->segments->map(extent_.size, generations_);
+    if (extent_.deleted > 0) deleted_ = store_->deleted(txn_, extent_);
     for (auto& column : gathered_) column = std::vector<std::atomic<const uint8_t*>>(chunks);
     payload_ready_ = std::vector<std::atomic<bool>>(verified_payload_.size());
   }
@@ -56,6 +58,10 @@ class SnapshotImpl final : public Snapshot {
   uint64_t size() const override { return extent_.size; }
   const Schema& schema() const override { return store_->schema; }
   bool sorted_by_time() const override { return extent_.sorted; }
+  const KeySet& deleted() const override {
+    static const KeySet none;
+    return deleted_ ? *deleted_ : none;
+  }
 
   ColumnSpan span(IndexColumn column, uint64_t first, uint64_t rows) const override {
     if (first > extent_.size || rows > extent_.size - first) {
@@ -94,6 +100,7 @@ class SnapshotImpl final : public Snapshot {
       const size_t block = std::min(kGatherBlock, n - i);
       for (size_t k = i; k < i + block; ++k) {
         if (keys[k] >= extent_.size) throw Error(code::kArgument, "key " + std::to_string(keys[k]) + " does not exist; the dataset has " + std::to_string(extent_.size) + " samples");
+        if (deleted_ && deleted_->contains(keys[k])) throw Error(code::kNotFound, "sample " + std::to_string(keys[k]) + " was deleted");
       }
       if (timestamps != nullptr) gather_column(IndexColumn::kTimestamp, keys + i, block, timestamps + i);
       if (labels != nullptr) gather_column(IndexColumn::kLabel, keys + i, block, labels + i);
@@ -175,7 +182,7 @@ class SnapshotImpl final : public Snapshot {
     std::atomic<uint32_t>& verified = *verified_payload_[block];
     if (verified.load(std::memory_order_acquire) != rows) {
       const uint64_t segment = layout_.segment_of(block);
-      const std::string name = store_->segments->path(segment) + ": the records of keys " + std::to_string(first) + " to " + std::to_string(first + rows - 1);
+      const std::string name = store_->segments->path(segment, generations_) + ": the records of keys " + std::to_string(first) + " to " + std::to_string(first + rows - 1);
       const BlockSums sums = payload_sums(block, name);
       const uint8_t* records = segments_[segment] + layout_.records_at(block);
       const uint32_t crc = crc32c(records, rows * layout_.record_bytes, chunk_seed(ChunkKind::kPayload, block));
@@ -197,7 +204,9 @@ class SnapshotImpl final : public Snapshot {
   RecordLayout layout_;
   Txn txn_;
   Extent extent_;
+  SegmentGenerations generations_;
   std::vector<const uint8_t*> segments_;
+  std::shared_ptr<const KeySet> deleted_;  // null: none
   std::vector<std::atomic<uint32_t>*> verified_[2];
   std::vector<std::atomic<uint32_t>*> verified_payload_;
   mutable std::mutex mutex_;
@@ -208,6 +217,17 @@ class SnapshotImpl final : public Snapshot {
 
 }  // namespace
 
-std::shared_ptr<Snapshot> open_snapshot(std::shared_ptr<Store> store) { return std::make_shared<SnapshotImpl>(std::move(store)); }
+std::shared_ptr<Snapshot> open_snapshot(std::shared_ptr<Store> store) {
+  const auto rewritten = [&] { return store->extent(Txn(*store->env, true)).rewritten; };
+  for (;;) {
+    const uint64_t before = rewritten();
+    try {
+      return std::make_shared<SnapshotImpl>(store);
+    } catch (const Error&) {
+      // A compaction may have replaced a segment file between the transaction and its mapping.
+      if (rewritten() == before) throw;
+    }
+  }
+}
 
 }  // namespace sluice

@@ -29,6 +29,9 @@ struct LogEnd {
   bool operator==(const LogEnd&) const = default;
 };
 
+/// As LogEnd::end: the file is written anew.
+inline constexpr uint64_t kForgottenLog = UINT64_MAX;
+
 class StateLog {
  public:
   explicit StateLog(std::string path) : path_(std::move(path)) {}

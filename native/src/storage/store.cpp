@@ -18,6 +18,7 @@ struct StoredExtent {
   int64_t last_timestamp;
   uint64_t sorted;
   LogEnd log;
+  uint64_t deleted, deletions, scrubbed, rewritten;
 };
 
 uint32_t entry_crc(std::string_view key, std::string_view value) { return crc32c(value.data(), value.size(), crc32c(key.data(), key.size())); }
@@ -37,13 +38,15 @@ Tables::Tables(const Txn& txn, bool create)
       state(txn, "state", Table::Keys::kString, create),
       timestamp(txn, "timestamp", Table::Keys::kInteger, create),
       label(txn, "label", Table::Keys::kInteger, create),
-      payload(txn, "payload", Table::Keys::kInteger, create) {}
+      payload(txn, "payload", Table::Keys::kInteger, create),
+      deleted(txn, "deleted", Table::Keys::kInteger, create),
+      segment(txn, "segment", Table::Keys::kInteger, create) {}
 
 std::optional<Extent> Store::parse_extent(std::string_view value) {
   StoredExtent stored{};
   if (value.size() != sizeof stored) return std::nullopt;
   std::memcpy(&stored, value.data(), sizeof stored);
-  return Extent{stored.size, stored.sorted != 0, stored.last_timestamp, stored.log};
+  return Extent{stored.size, stored.sorted != 0, stored.last_timestamp, stored.log, stored.deleted, stored.deletions, stored.scrubbed, stored.rewritten};
 }
 
 Extent Store::extent(const Txn& txn) const {
@@ -62,8 +65,38 @@ void Store::commit(Txn& txn, Extent extent, const StateEntries& entries, const S
 }
 
 void Store::put_extent(const Txn& txn, const Extent& extent) const {
-  const StoredExtent stored{extent.size, extent.last_timestamp, extent.sorted ? 1U : 0U, extent.log};
+  const StoredExtent stored{extent.size, extent.last_timestamp, extent.sorted ? 1U : 0U, extent.log, extent.deleted, extent.deletions, extent.scrubbed, extent.rewritten};
   put(txn, tables->meta, "extent", std::string_view(reinterpret_cast<const char*>(&stored), sizeof stored));
+}
+
+std::shared_ptr<const KeySet> Store::deleted(const Txn& txn, const Extent& extent) const {
+  const std::lock_guard lock(deleted_mutex_);
+  if (!deleted_ || deleted_of_ != extent.deletions) {
+    deleted_ = std::make_shared<const KeySet>(load_deleted(txn, tables->deleted, path));
+    deleted_of_ = extent.deletions;
+  }
+  return deleted_;
+}
+
+std::vector<Deletion> Store::deletions(const Txn& txn) const {
+  std::vector<Deletion> all;
+  for (uint64_t n = 1; n <= extent(txn).deletions; ++n) {
+    const auto text = get(txn, tables->state, deletion_key(n));
+    if (!text) throw Error(code::kCorrupt, path + " is damaged: entry " + std::to_string(n) + " of its audit log is missing");
+    all.push_back(parse_deletion(deletion_key(n), *text, path));
+  }
+  return all;
+}
+
+SegmentGenerations Store::generations(const Txn& txn, const Extent& extent) const {
+  SegmentGenerations all;
+  if (extent.rewritten == 0) return all;
+  tables->segment.for_each(txn, [&](std::string_view key, std::string_view value) {
+    const auto entry = parse_generation(key, value);
+    if (!entry) throw Error(code::kCorrupt, path + " is damaged: the generation of a segment cannot be read");
+    all.insert(*entry);
+  });
+  return all;
 }
 
 File Store::log_entries(const Txn& txn, Extent& extent, const StateEntries& entries) const {

@@ -11,6 +11,7 @@
 
 #include "storage/chunk.h"
 #include "storage/dataset.h"
+#include "storage/deletions.h"
 #include "storage/layout.h"
 #include "storage/lmdb_env.h"
 #include "storage/segments.h"
@@ -36,11 +37,15 @@ struct Extent {
   bool sorted = true;
   int64_t last_timestamp = 0;
   LogEnd log;
+  uint64_t deleted = 0;    // samples
+  uint64_t deletions = 0;  // number of the last entry of the audit log
+  uint64_t scrubbed = 0;   // number of the last one whose samples are gone from the bytes on disk
+  uint64_t rewritten = 0;  // how often a segment was replaced
 };
 
 struct Tables {
   Tables(const Txn& txn, bool create);
-  Table meta, state, timestamp, label, payload;
+  Table meta, state, timestamp, label, payload, deleted, segment;
   const Table& of(IndexColumn column) const { return column == IndexColumn::kTimestamp ? timestamp : label; }
 };
 
@@ -57,6 +62,13 @@ struct Store {
   /// Nothing where the entry is none.
   static std::optional<Extent> parse_extent(std::string_view value);
   void put_extent(const Txn& txn, const Extent& extent) const;
+  /// The deleted samples as the transaction sees them; kept until there are others.
+  std::shared_ptr<const KeySet> deleted(const Txn& txn, const Extent& extent) const;
+  /// The audit log, in order.
+  std::vector<Deletion> deletions(const Txn& txn) const;
+  /// Generations of the segment files that were replaced.
+  SegmentGenerations generations(const Txn& txn, const Extent& extent) const;
+
   /// Commits with this extent: `entries`, which are in the transaction already, get into the log, too; log and `rows` are
   /// durable first.
   void commit(Txn& txn, Extent extent, const StateEntries& entries, const SegmentWriter* rows = nullptr) const;
@@ -68,6 +80,10 @@ struct Store {
   std::string unsealed(std::string_view key, std::string_view sealed) const;
 
  private:
+  mutable std::mutex deleted_mutex_;
+  mutable std::shared_ptr<const KeySet> deleted_;
+  mutable uint64_t deleted_of_ = 0;  // Extent::deletions
+
   /// Writes the entries to the log and notes in the extent how far it counts then. The file is to be synced, where one is
   /// returned.
   File log_entries(const Txn& txn, Extent& extent, const StateEntries& entries) const;

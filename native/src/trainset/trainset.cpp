@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "base/crc32c.h"
@@ -201,6 +202,23 @@ std::string freeze(const std::string& folder, const Selection& selection, uint64
   if (!range) write_partitions(file, selection, weighted);
   file.commit();
   return id;
+}
+
+uint64_t TrainSet::count_in(const std::vector<KeyRange>& ranges) const {
+  constexpr uint64_t kBlock = 1 << 16;
+  std::vector<uint32_t> positions(kBlock);
+  std::vector<uint64_t> keys(kBlock);
+  uint64_t count = 0;
+  for (uint64_t first = 0; !ranges.empty() && first < size(); first += kBlock) {
+    const uint64_t n = std::min(kBlock, size() - first);
+    std::iota(positions.begin(), positions.begin() + static_cast<std::ptrdiff_t>(n), static_cast<uint32_t>(first));
+    get(positions.data(), n, keys.data(), nullptr);
+    for (uint64_t i = 0; i < n; ++i) {
+      const auto after = std::upper_bound(ranges.begin(), ranges.end(), keys[i], [](uint64_t key, const KeyRange& r) { return key < r.first; });
+      count += after != ranges.begin() && keys[i] < (after - 1)->end ? 1U : 0U;
+    }
+  }
+  return count;
 }
 
 std::shared_ptr<TrainSet> TrainSet::open(const std::string& folder, const std::string& id) {

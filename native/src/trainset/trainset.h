@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "storage/deletions.h"
+
 namespace sluice {
 
 inline constexpr uint64_t kPartitionRows = 1 << 20;
@@ -36,6 +38,8 @@ class TrainSet {
   virtual bool weighted() const = 0;
   /// Keys and weights of n entries at the given positions (each < size()); weights may be null.
   virtual void get(const uint32_t* positions, size_t n, uint64_t* keys, float* weights) const = 0;
+  /// Entries whose keys lie in the ranges, which are in order and do not overlap.
+  uint64_t count_in(const std::vector<KeyRange>& ranges) const;
 };
 
 }  // namespace sluice

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { duration } from '../../base/durations.js';
 import { defineSelection } from '../define.js';
-import { ratio, sampleCount, samples } from './amount.js';
+import { candidates, ratio, sampleCount, samples } from './amount.js';
 
 const halfLife = duration.describe('Age at which a sample is half as likely to be selected as a new one, such as 7d.');
 
@@ -13,8 +13,10 @@ export const freshness = defineSelection({
     error: 'expected either samples or ratio, and halfLife',
   }),
   reset: false,
-  async select(config, { first, end, freshness }) {
-    const count = sampleCount(config, end - first);
-    return count === end - first ? { first, end } : { keys: await freshness(first, end, count, config.halfLife) };
+  async select(config, context) {
+    const { first, end, freshness } = context;
+    const all = candidates(context);
+    const count = sampleCount(config, all);
+    return count === all ? { first, end } : { keys: await freshness(first, end, count, config.halfLife) };
   },
 });

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { defineSelection } from '../define.js';
 import { uniformFrom } from '../random.js';
-import { ratio, sampleCount, samples } from './amount.js';
+import { candidates, ratio, sampleCount, samples } from './amount.js';
 
 const common = {
   by: z.enum(['loss', 'gradient-norm', 'confidence', 'margin', 'entropy']).describe('The value; training.record must name it.'),
@@ -22,10 +22,17 @@ export const recorded = defineSelection({
     error: 'expected either samples or ratio',
   }),
   reset: false,
-  async select(config, { first, end, seed, recorded }) {
-    const count = sampleCount(config, end - first);
-    if (count === end - first) return { first, end };
+  async select(config, context) {
+    const { first, end, seed, recorded, living } = context;
+    const all = candidates(context);
+    const count = sampleCount(config, all);
+    if (count === all) return { first, end };
     const ranks = rank(await recorded(config.by, first, end), config.by, config.choice, seed);
+    let at = first;
+    for (const range of [...living(first, end), { first: end, end }]) {
+      ranks.fill(Number.POSITIVE_INFINITY, at - first, range.first - first); // deleted ones
+      at = range.end;
+    }
     return { keys: BigUint64Array.from(least(ranks, count), (i) => BigInt(first + i)) };
   },
 });

@@ -1,0 +1,233 @@
+#include "storage/compact.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <set>
+
+#include "base/crc32c.h"
+#include "base/error.h"
+#include "storage/folders.h"
+#include "storage/metadata.h"
+#include "storage/store.h"
+
+namespace sluice {
+
+namespace {
+
+constexpr uint64_t kChunksPerCommit = 64;
+
+class Compaction {
+ public:
+  Compaction(const std::string& path, const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress)
+      : path_(path), stop_(stop), progress_(progress), store_(open_existing_store(path)), segments_(*store_->segments), layout_(segments_.layout()) {
+    const Txn txn(*store_->env, true);
+    before_ = store_->extent(txn);
+    all_ = *store_->deleted(txn, before_);
+    for (const Deletion& deletion : store_->deletions(txn)) {
+      if (deletion.number <= before_.scrubbed) continue;
+      for (const KeyRange& range : deletion.keys) fresh_.add(range);
+    }
+    living_ = all_.missing_in(0, before_.size);
+    snapshot_ = open_snapshot(store_);
+  }
+
+  CompactReport run() {
+    CompactReport report;
+    remove_leftovers();
+    report.bytes_before = bytes_below(path_ + "/index") + bytes_below(path_ + "/segments");
+    report.samples = fresh_.size();
+    if (!fresh_.empty()) {
+      report.segments = rewrite_segments();
+      scrub_chunks();
+      scrub_metadata();
+      note_scrubbed();
+    }
+    snapshot_.reset();
+    write_index_anew();
+    report.bytes_after = bytes_below(path_ + "/index") + bytes_below(path_ + "/segments");
+    return report;
+  }
+
+ private:
+  /// What a compaction or repair that was cut off left, and what a repair kept.
+  void remove_leftovers() const {
+    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+      const std::string name = entry.path().filename().string();
+      if (name.rfind("index.", 0) == 0) remove_folder(entry.path().string());
+    }
+    if (layout_.record_bytes == 0) return;
+    const SegmentGenerations generations = store_->generations(Txn(*store_->env, true), before_);
+    std::set<std::string> current;
+    for (uint64_t s = 0; s < layout_.segments(before_.size); ++s) current.insert(segments_.path(s, generations));
+    for (const auto& entry : std::filesystem::directory_iterator(segments_.folder())) {
+      if (current.count(entry.path().string()) == 0) remove_folder(entry.path().string());
+    }
+  }
+
+  uint64_t rewrite_segments() const {
+    uint64_t rewritten = 0;
+    const uint64_t total = layout_.record_bytes == 0 ? 0 : layout_.segments(before_.size);
+    for (uint64_t s = 0; s < total; ++s) {
+      stop_.check();
+      const uint64_t end = std::min(before_.size, (s + 1) * layout_.segment_rows());
+      if (fresh_.count_in(s * layout_.segment_rows(), end) > 0) {
+        rewrite_segment(s, end);
+        ++rewritten;
+      }
+      progress_(s + 1, total);
+    }
+    return rewritten;
+  }
+
+  void rewrite_segment(uint64_t segment, uint64_t end) const {
+    Txn txn(*store_->env, false);
+    Extent extent = store_->extent(txn);
+    const SegmentGenerations generations = store_->generations(txn, extent);
+    const uint32_t generation = Segments::generation_of(segment, generations) + 1;
+    const std::string old_path = segments_.path(segment, generations);
+    const File old(old_path, O_RDONLY);
+    AtomicFile fresh(segments_.path(segment, generation));
+    segments_.begin_file(fresh, segment);
+    for (uint64_t block = segment * layout_.segment_rows() >> layout_.block_bits; block < layout_.blocks(end); ++block) copy_block(txn, old, fresh, block);
+    fresh.commit();
+    store_->tables->segment.put(txn, segment, generation_entry(segment, generation));
+    ++extent.rewritten;
+    store_->commit(txn, extent, {});
+    // From here on the index names the new file; who maps the old one keeps it.
+    std::filesystem::remove(old_path);
+    sync_folder(segments_.folder());
+  }
+
+  /// Copies a block, with zeros for its deleted samples and new checksums where the old ones hold. The bytes of a block that
+  /// is damaged elsewhere keep failing their checks.
+  void copy_block(const Txn& txn, const File& from, AtomicFile& to, uint64_t block) const {
+    const uint64_t rows = layout_.rows_of(block, before_.size);
+    const uint64_t first = block << layout_.block_bits;
+    const uint64_t at = layout_.block_at(block);
+    std::vector<uint8_t> bytes(layout_.block_bytes());
+    read_available(from, at, bytes.data(), bytes.size());
+    uint8_t* records = bytes.data() + kBlockHeaderBytes;
+    uint8_t* timestamps = bytes.data() + (layout_.timestamps_at(block) - at);
+    uint8_t* labels = bytes.data() + (layout_.labels_at(block) - at);
+    if (all_.count_in(first, first + rows) > 0) {
+      const auto entry = store_->tables->payload.get(txn, block);
+      const BlockSums known = (entry ? parse_block_entry(*entry, block) : std::nullopt).value_or(BlockSums{});
+      BlockSums actual = extended(begun_sums(block), layout_, rows, records, timestamps, labels);
+      actual.generation = known.generation;
+      for (uint64_t row = 0; row < rows; ++row) {
+        if (!all_.contains(first + row)) continue;
+        std::memset(records + row * layout_.record_bytes, 0, layout_.record_bytes);
+        std::memset(labels + row * sizeof(float), 0, sizeof(float));
+        const int64_t time = time_for(first + row);
+        std::memcpy(timestamps + row * sizeof time, &time, sizeof time);
+      }
+      if (actual == known) {
+        BlockSums scrubbed = extended(begun_sums(block), layout_, rows, records, timestamps, labels);
+        scrubbed.generation = actual.generation + 1;
+        store_->tables->payload.put(txn, block, block_entry(scrubbed, block));
+        const BlockHeader header = block_header(scrubbed, block, layout_);
+        std::memcpy(bytes.data(), &header, sizeof header);
+      }
+    }
+    if (rows < layout_.block_rows()) {  // nothing that a crash left behind the end is taken along
+      std::memset(records + rows * layout_.record_bytes, 0, (layout_.block_rows() - rows) * layout_.record_bytes);
+      std::memset(timestamps + rows * sizeof(int64_t), 0, (layout_.block_rows() - rows) * sizeof(int64_t));
+      std::memset(labels + rows * sizeof(float), 0, (layout_.block_rows() - rows) * sizeof(float));
+    }
+    to.write(bytes.data(), bytes.size());
+  }
+
+  /// What stands for a deleted sample's timestamp: that of the living sample before it, or of the first one.
+  int64_t time_for(uint64_t key) const {
+    if (living_.empty()) return 0;
+    const auto after = std::upper_bound(living_.begin(), living_.end(), key, [](uint64_t k, const KeyRange& r) { return k < r.first; });
+    const uint64_t from = after == living_.begin() ? living_.front().first : (after - 1)->end - 1;
+    int64_t time;
+    snapshot_->copy(IndexColumn::kTimestamp, from, 1, &time);
+    return time;
+  }
+
+  void scrub_chunks() const {
+    std::vector<uint64_t> chunks;
+    for (const auto& [chunk, bits] : fresh_.chunks()) chunks.push_back(chunk);
+    for (size_t from = 0; from < chunks.size(); from += kChunksPerCommit) {
+      stop_.check();
+      Txn txn(*store_->env, false);
+      for (size_t i = from; i < std::min(chunks.size(), from + kChunksPerCommit); ++i) {
+        scrub_chunk<int64_t>(txn, IndexColumn::kTimestamp, chunks[i]);
+        scrub_chunk<float>(txn, IndexColumn::kLabel, chunks[i]);
+      }
+      txn.commit();
+    }
+  }
+
+  template <typename T>
+  void scrub_chunk(const Txn& txn, IndexColumn column, uint64_t chunk) const {
+    const uint64_t first = chunk * kChunkRows;
+    const uint64_t rows = std::min(kChunkRows, before_.size - first);
+    std::vector<T> values(rows);
+    snapshot_->copy(column, first, rows, values.data());
+    for (uint64_t row = 0; row < rows; ++row) {
+      if (!all_.contains(first + row)) continue;
+      if constexpr (std::is_same_v<T, int64_t>) values[row] = time_for(first + row);
+      else values[row] = 0;
+    }
+    std::string value(chunk_bytes(rows, sizeof(T)), '\0');
+    const uint32_t crc = crc32c(values.data(), rows * sizeof(T), chunk_seed(chunk_kind(column), chunk));
+    const ChunkHeader header{kChunkMagic, crc, static_cast<uint32_t>(rows), sizeof(T)};
+    std::memcpy(value.data(), &header, sizeof header);
+    std::memcpy(value.data() + sizeof header, values.data(), rows * sizeof(T));
+    store_->tables->of(column).put(txn, chunk, value);
+  }
+
+  void scrub_metadata() const {
+    std::vector<KeyRange> gone;
+    for (const Deletion& deletion : store_->deletions(Txn(*store_->env, true))) gone.insert(gone.end(), deletion.keys.begin(), deletion.keys.end());
+    erase_metadata(path_, normalized(std::move(gone), before_.size));
+  }
+
+  void note_scrubbed() const {
+    Txn txn(*store_->env, false);
+    Extent extent = store_->extent(txn);
+    extent.scrubbed = before_.deletions;
+    extent.log.end = kForgottenLog;  // earlier values of entries go, too
+    store_->commit(txn, extent, {});
+  }
+
+  void write_index_anew() const {
+    const std::string folder = path_ + "/index.compact";
+    remove_folder(folder);
+    make_folders(folder);
+    check_lmdb(mdb_env_copy2(store_->env->raw(), folder.c_str(), MDB_CP_COMPACT), "write " + folder);
+    File(folder + "/data.mdb", O_RDWR).sync();
+    sync_folder(folder);
+    exchange_folders(folder, path_ + "/index");
+    sync_folder(path_);
+    remove_folder(folder);
+  }
+
+  const std::string& path_;
+  const StopFlag& stop_;
+  const std::function<void(uint64_t, uint64_t)>& progress_;
+  std::shared_ptr<Store> store_;
+  const Segments& segments_;
+  const RecordLayout& layout_;
+  Extent before_;
+  KeySet all_, fresh_;
+  std::vector<KeyRange> living_;
+  std::shared_ptr<Snapshot> snapshot_;
+};
+
+}  // namespace
+
+CompactReport compact_dataset(const std::string& path, const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress) {
+  if (!path_exists(path + "/index/data.mdb")) throw Error(code::kNotFound, path + " holds no dataset");
+  const File lock = lock_for_writing(path);
+  return Compaction(path, stop, progress).run();
+}
+
+}  // namespace sluice

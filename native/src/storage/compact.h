@@ -1,0 +1,24 @@
+// Takes deleted samples out of the bytes on disk.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/stop.h"
+
+namespace sluice {
+
+struct CompactReport {
+  uint64_t samples = 0;   // deleted ones that were in the bytes still
+  uint64_t segments = 0;  // written anew
+  uint64_t bytes_before = 0, bytes_after = 0;  // of index and segments
+};
+
+/// Writes each segment that holds deleted samples anew beside the old one, with zeros in their place, and the index without
+/// its free pages; sets their values in the columns beside the dataset to missing. A deleted sample's timestamp becomes that
+/// of the sample before it, so that times stay in order. A reader with an older snapshot keeps what it sees; a kill at any
+/// moment leaves the old files or the new ones. Removes damaged indices that a repair kept. E_LOCKED, E_CORRUPT where the
+/// index has to be repaired first, E_NO_SPACE, E_ABORTED between segments.
+CompactReport compact_dataset(const std::string& path, const StopFlag& stop, const std::function<void(uint64_t done, uint64_t total)>& progress);
+
+}  // namespace sluice

@@ -160,8 +160,14 @@ void dot_triangle(const float* x, size_t f, size_t d, float* out) {
 void dot_triangle_grad(const float* dz, const float* x, size_t f, size_t d, float* s, float* dx) {
   for (size_t i = 0; i < f; dz += i++) {
     s[i * f + i] = 0.0F;
-    std::memcpy(s + i * f, dz, i * sizeof(float));
-    for (size_t j = 0; j < i; ++j) s[j * f + i] = dz[j];
+    float* row = s + i * f;
+    size_t j = 0;
+    for (; j + kWidth <= i; j += kWidth) {
+      store(row + j, load(dz + j));
+      #pragma GCC unroll 8
+      for (size_t c = j; c < j + kWidth; ++c) s[c * f + i] = dz[c];
+    }
+    for (; j < i; ++j) row[j] = s[j * f + i] = dz[j];
   }
   size_t c = product_columns<Wide, 2>(s, x, f, d, 0, dx);
   c = product_columns<Wide, 1>(s, x, f, d, c, dx);

@@ -91,20 +91,21 @@ void round(float* out, const float* in, size_t n, Rounding rounding) {
 }
 
 void store_bf16(const float* tile, size_t rows, uint16_t* to, float* pairs) {
+  typedef uint16_t Halves __attribute__((vector_size(sizeof(Wide) / 2)));
   constexpr size_t kColumns = 32;
-  uint32_t bits[2 * kColumns] = {};
+  const auto put = [](uint16_t* at, const WideBits& upper) {
+    const Halves halves = __builtin_convertvector(upper, Halves);
+    std::memcpy(at, &halves, sizeof halves);
+  };
   for (size_t r = 0; r < rows; r += 2, tile += 2 * kColumns, to += 4 * kColumns) {
     const bool both = r + 1 < rows;
-    std::memcpy(bits, tile, (both ? 2 : 1) * kColumns * sizeof(float));
-    if (!both) std::memset(bits + kColumns, 0, kColumns * sizeof(float));
-    for (size_t c = 0; c < kColumns; ++c) to[c] = static_cast<uint16_t>(bits[c] >> 16);
-    if (both) {
-      for (size_t c = 0; c < kColumns; ++c) to[2 * kColumns + c] = static_cast<uint16_t>(bits[kColumns + c] >> 16);
+    for (size_t c = 0; c < kColumns; c += kWideWidth) {
+      const WideBits first = load<WideBits>(tile + c) >> 16;
+      const WideBits second = both ? load<WideBits>(tile + kColumns + c) : WideBits{};
+      put(to + c, first);
+      if (both) put(to + 2 * kColumns + c, second >> 16);
+      if (pairs != nullptr) store(pairs + r / 2 * kColumns + c, first | (second & 0xffff0000U));
     }
-    if (pairs == nullptr) continue;
-    for (size_t c = 0; c < kColumns; ++c) bits[c] = bits[c] >> 16 | (bits[kColumns + c] & 0xffff0000U);
-    std::memcpy(pairs, bits, kColumns * sizeof(float));
-    pairs += kColumns;
   }
 }
 

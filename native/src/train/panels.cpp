@@ -49,21 +49,12 @@ void Panels::reset(size_t rows, size_t cols, const char* purpose) {
   if (along_rows > along_rows_.size()) along_rows_ = Buffer<float>(along_rows, purpose);
 }
 
-void Panels::prefetch(size_t row, size_t n, size_t p) const {
-  prefetch_read(row, n, p);
-  if (form_.native && over_rows_) send_for(along_rows_.data() + p * stride_ / 2 + row / 2 * kPanel, n * kPanel / 2);
-}
-
-void Panels::prefetch_read(size_t row, size_t n, size_t p) const {
-  send_for(along_cols_.data() + (form_.native ? p / 2 : p) * stride_ + row * kPanel, n * kPanel);
-}
-
 /// Where the 32 bf16 numbers of a row of a panel begin; the next row's lie 64 further.
 size_t Panels::half(size_t row, size_t p) const { return 2 * (p / 2 * stride_ + row * kPanel) + p % 2 * kPanel; }
 
 void Panels::write(size_t row, size_t n, size_t p, const float* tile) {
   if (form_.native) {
-    kernels().store_bf16(tile, n, reinterpret_cast<uint16_t*>(along_cols_.data()) + half(row, p), over_rows_ ? along_rows_.data() + p * stride_ / 2 + row / 2 * kPanel : nullptr);
+    kernels().store_bf16(tile, n, reinterpret_cast<uint16_t*>(along_cols_.data()) + half(row, p), const_cast<float*>(along_rows(row, p)));
   } else {
     float* to = along_cols_.data() + p * stride_ + row * kPanel;
     for (size_t r = 0; r < n; ++r) copy_row(to + r * kPanel, tile + r * kPanel, kPanel);
@@ -122,12 +113,13 @@ void for_gradient_tiles(const Panels& dy, const Panels& x, const std::function<v
   run_units(panels_of(dy.cols()) * groups, [&](size_t unit) {
     alignas(64) float tile[kPanel * kPanel];
     const size_t op = unit / groups;
+    const size_t outs = std::min(kPanel, dy.cols() - op * kPanel);
     const size_t first = unit % groups * kGroup;
     for (size_t ip = first; ip < std::min(across, first + kGroup); ++ip) {
       std::fill_n(tile, kPanel * kPanel, 0.0F);
       for (size_t r = 0; r < k; r += kRows) {
         if (r + kRows >= k) meanwhile(op, ip);
-        gemm.columns(dy.panel(op) + r * kPanel, x.panel(ip) + r * kPanel, std::min(kRows, k - r), tile);
+        gemm.columns(dy.panel(op) + r * kPanel, x.panel(ip) + r * kPanel, std::min(kRows, k - r), outs, tile);
       }
       work(op, ip, tile);
     }

@@ -42,10 +42,9 @@ class Panels {
   const float* panel(size_t p) const { return form_.native ? along_rows_.data() + p * stride_ / 2 : along_cols_.data() + p * stride_; }
   size_t row_elements() const { return form_.native ? (rows_ + 1) / 2 : rows_; }
 
-  /// Sends for what write() will write: a product is long enough for it to arrive.
-  void prefetch(size_t row, size_t n, size_t p) const;
-  /// Sends for what read() will read.
-  void prefetch_read(size_t row, size_t n, size_t p) const;
+  /// Where write() and read() begin to touch the copy along the columns, and write() the one along the rows, or null.
+  const float* along_cols(size_t row, size_t p) const { return along_cols_.data() + (form_.native ? p / 2 : p) * stride_ + row * kPanel; }
+  const float* along_rows(size_t row, size_t p) const { return form_.native && over_rows_ ? along_rows_.data() + p * stride_ / 2 + row / 2 * kPanel : nullptr; }
   /// Rows row … row + n of a panel from a tile, whose numbers are rounded already. row is even.
   void write(size_t row, size_t n, size_t p, const float* tile);
   /// The same rows as fp32: into `room`, or where they lie.
@@ -103,16 +102,23 @@ struct Block {
   size_t run, nth, row, n, panel;
 };
 
-/// What GemmKernels::rows sends for: a run's first two blocks each for half of the panel that follows b, the others for nothing new.
-inline const float* following(const float* b, size_t k, size_t nth) { return nth < 2 ? b + k * (kPanel + nth * kPanel / 2) : b; }
+/// What a product with b sends for: a run's first two blocks each for half of the panel that follows b; at the end for the place
+/// of the result, and for what else is read then, if not null.
+inline Ahead ahead_of(const Block& at, const float* b, size_t k, const Panels* result, const Panels* read) {
+  Ahead ahead{at.nth < 2 ? b + k * (kPanel + at.nth * kPanel / 2) : b, {b, b, b}};
+  if (result != nullptr) ahead.soon[0] = result->along_cols(at.row, at.panel);
+  if (result != nullptr && result->along_rows(at.row, at.panel) != nullptr) ahead.soon[1] = result->along_rows(at.row, at.panel);
+  if (read != nullptr) ahead.soon[2] = read->along_cols(at.row, at.panel);
+  return ahead;
+}
 
 /// Calls work(Block, tile [n, 32]) for every block of at most kTileRows rows of every panel, on all compute threads; a run of rows in a
 /// panel is one thread's, from its first block to its last.
 template <typename Work>
 void for_tiles(size_t rows, size_t panels, const Work& work) {
-  constexpr size_t kGroup = 8;
+  const size_t group = panels < 16 ? std::max<size_t>(1, (panels + 1) / 2) : 8;  // small enough that threads end together
   const RowRuns runs(rows);
-  const size_t groups = (panels + kGroup - 1) / kGroup;
+  const size_t groups = (panels + group - 1) / group;
   run_units(runs.count() * groups, [&](size_t unit) {
     alignas(64) float tile[kTileRows * kPanel];
     const size_t run = unit / groups;
@@ -120,8 +126,8 @@ void for_tiles(size_t rows, size_t panels, const Work& work) {
     const size_t n = runs.begin(run + 1) - begin;
     const size_t blocks = std::max<size_t>(1, (n + kTileRows - 1) / kTileRows);
     const size_t each = RowRuns::even((n + blocks - 1) / blocks);
-    const size_t first = unit % groups * kGroup;
-    for (size_t p = first; p < std::min(panels, first + kGroup); ++p) {
+    const size_t first = unit % groups * group;
+    for (size_t p = first; p < std::min(panels, first + group); ++p) {
       for (size_t r = 0; r < n; r += each) work(Block{run, r / each, begin + r, std::min(each, n - r), p}, tile);
     }
   });

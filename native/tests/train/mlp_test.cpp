@@ -37,7 +37,7 @@ TEST(GemmKernels, TilesOfRowsEqualTheDefinition) {
         const auto a = random_vector(panels_of(k) * stride, k);
         const auto b = random_vector(k * kPanel, rows);
         std::vector<float> tile(rows * kPanel, NAN);
-        gemm->rows(a.data(), stride, b.data(), k, rows, b.data(), tile.data());
+        gemm->rows(a.data(), stride, b.data(), k, rows, {b.data(), {a.data(), b.data(), tile.data()}}, tile.data());
         for (size_t r = 0; r < rows; ++r) {
           for (size_t c = 0; c < kPanel; ++c) {
             double expected = 0.0;
@@ -53,15 +53,17 @@ TEST(GemmKernels, TilesOfRowsEqualTheDefinition) {
 TEST(GemmKernels, TilesOfColumnsAreAdded) {
   for (const GemmKernels* gemm : sets()) {
     for (const size_t k : {1, 2, 9, 97}) {
-      const auto a = random_vector(k * kPanel, k);
-      const auto b = random_vector(k * kPanel, k + 1);
-      std::vector<float> tile(kPanel * kPanel, 0.5F);
-      gemm->columns(a.data(), b.data(), k, tile.data());
-      for (size_t r = 0; r < kPanel; ++r) {
-        for (size_t c = 0; c < kPanel; ++c) {
-          double expected = 0.5;
-          for (size_t i = 0; i < k; ++i) expected += static_cast<double>(a[i * kPanel + r]) * b[i * kPanel + c];
-          ASSERT_NEAR(tile[r * kPanel + c], expected, 2e-5) << "k " << k;
+      for (const size_t rows : {size_t{1}, size_t{9}, kPanel}) {
+        const auto a = random_vector(k * kPanel, k);
+        const auto b = random_vector(k * kPanel, k + 1);
+        std::vector<float> tile(kPanel * kPanel, 0.5F);
+        gemm->columns(a.data(), b.data(), k, rows, tile.data());
+        for (size_t r = 0; r < rows; ++r) {
+          for (size_t c = 0; c < kPanel; ++c) {
+            double expected = 0.5;
+            for (size_t i = 0; i < k; ++i) expected += static_cast<double>(a[i * kPanel + r]) * b[i * kPanel + c];
+            ASSERT_NEAR(tile[r * kPanel + c], expected, 2e-5) << "k " << k << " rows " << rows;
+          }
         }
       }
     }

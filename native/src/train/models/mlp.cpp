@@ -81,9 +81,8 @@ void Mlp::forward(const float* x, size_t x_stride, size_t rows, float* y, size_t
     for_tiles(rows, panels_of(layer.out), [&](const Block& at, float* tile) {
       float bias[kPanel];
       bias_of_panel(layer.bias, at.panel, bias);
-      if (!last) layers_[i + 1].input.prefetch(at.row, at.n, at.panel);
       const float* w = layer.packed.forward(at.panel);
-      gemm.rows(layer.input.left(at.row), layer.input.left_stride(), w, k, at.n, following(w, k, at.nth), tile);
+      gemm.rows(layer.input.left(at.row), layer.input.left_stride(), w, k, at.n, ahead_of(at, w, k, last ? nullptr : &layers_[i + 1].input, nullptr), tile);
       kernels().bias_act(tile, at.n, kPanel, kPanel, bias, layer.relu, form_.rounding);
       if (last) {
         RowMajor{y, y_stride}.write(at.row, at.n, at.panel, layer.out, tile);
@@ -104,7 +103,6 @@ void Mlp::activation_grad(Layer& layer, Panels& dy, bool add, const Gradient& gr
   std::fill_n(partial_sums_.data(), runs * width, 0.0F);
   for_tiles(rows_, panels_of(layer.out), [&](const Block& at, float* tile) {
     alignas(64) float room[kTileRows * kPanel];
-    dy.prefetch(at.row, at.n, at.panel);
     gradient(at, tile);
     const float* y = layer.relu ? output(at, room) : nullptr;
     kernels().act_grad(tile, kPanel, y, kPanel, at.n, kPanel, partial_sums_.data() + at.run * width + at.panel * kPanel, layer.relu, form_.rounding);
@@ -132,20 +130,18 @@ void Mlp::backward(const float* dy, size_t dy_stride, RowMajor dx, bool add_bias
     Layer& layer = layers_[i];
     const Panels& gradient = grad_[i % 2];
     const size_t k = gradient.left_elements();
-    const auto product = [&](const Block& at, float* tile) {
+    const auto product = [&](const Block& at, const Panels* result, float* tile) {
       const float* w = layer.packed.backward(at.panel);
-      gemm.rows(gradient.left(at.row), gradient.left_stride(), w, k, at.n, following(w, k, at.nth), tile);
+      gemm.rows(gradient.left(at.row), gradient.left_stride(), w, k, at.n, ahead_of(at, w, k, result, result == nullptr ? nullptr : &layer.input), tile);
     };
     if (i > 0) {
-      const auto prefetching = [&](const Block& at, float* tile) {
-        layer.input.prefetch_read(at.row, at.n, at.panel);
-        product(at, tile);
-      };
+      Panels& result = grad_[(i - 1) % 2];
+      const auto to_input = [&](const Block& at, float* tile) { product(at, &result, tile); };
       const auto output = [&](const Block& at, float* room) { return layer.input.read(at.row, at.n, at.panel, room); };
-      activation_grad(layers_[i - 1], grad_[(i - 1) % 2], add_bias_grad, prefetching, output);
+      activation_grad(layers_[i - 1], result, add_bias_grad, to_input, output);
     } else if (dx.data != nullptr) {
       for_tiles(rows_, panels_of(layer.in), [&](const Block& at, float* tile) {
-        product(at, tile);
+        product(at, nullptr, tile);
         dx.write(at.row, at.n, at.panel, layer.in, tile);
       });
     }

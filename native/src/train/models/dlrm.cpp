@@ -198,7 +198,7 @@ class Dlrm final : public MlpHeaded {
   void interaction(const Batch& batch) {
     const Kernels& k = kernels();
     parallel_for(batch.rows, kSampleGrain, [&](size_t begin, size_t end) {
-      std::vector<float> x(vectors_ * width_);
+      Buffer<float> x(vectors_ * width_, "vectors of a sample");
       for (size_t b = begin; b < end; ++b) {
         float* z = z_.data() + b * z_stride_;
         gather(batch, b, std::min(b + ahead_, end - 1), x.data());
@@ -214,8 +214,8 @@ class Dlrm final : public MlpHeaded {
   void interaction_grad(const Batch& batch) {
     const Kernels& k = kernels();
     parallel_for(batch.rows, kSampleGrain, [&](size_t begin, size_t end) {
-      std::vector<float> x(vectors_ * width_);
-      std::vector<float> dx(vectors_ * width_);
+      Buffer<float> x(vectors_ * width_, "vectors of a sample");
+      Buffer<float> dx(vectors_ * width_, "vectors of a sample");
       std::vector<float> symmetric(vectors_ * vectors_);
       for (size_t b = begin; b < end; ++b) {
         const float* dz = z_grad_.data() + b * z_stride_;

@@ -29,3 +29,9 @@ foreach(folder base cuda storage select trainset train eval modelstore)
     gtest_discover_tests(${folder}_tests DISCOVERY_TIMEOUT 60)
   endif()
 endforeach()
+
+# The loops of other CPUs, on one that has more: whole trainings beside PyTorch's.
+foreach(instructions base avx2 avx512)
+  add_test(NAME Instructions.${instructions} COMMAND train_tests --gtest_filter=Kernels.*:GemmKernels.*:Mlp.*:Dlrm*.*:Fp16.*:ImageEncoder.*:*ImageModel*:ResNet*)
+  set_tests_properties(Instructions.${instructions} PROPERTIES ENVIRONMENT SLUICE_INSTRUCTIONS=${instructions})
+endforeach()

@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url';
 
 export const main = fileURLToPath(new URL('main.js', import.meta.url));
 
-export function sluice(folder: string, ...args: string[]) {
-  const result = spawnSync(process.execPath, [main, ...args], { cwd: folder, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } });
+export function sluiceWith(variables: Record<string, string>, folder: string, ...args: string[]) {
+  const env = { ...process.env, NO_COLOR: '1', ...variables };
+  const result = spawnSync(process.execPath, [main, ...args], { cwd: folder, encoding: 'utf8', env });
   return { code: result.status, out: result.stdout, err: result.stderr };
 }
+
+export const sluice = (folder: string, ...args: string[]) => sluiceWith({}, folder, ...args);

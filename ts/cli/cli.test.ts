@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { changed, inWorkplace } from '../pipeline/fixture.test.helper.js';
-import { main, sluice } from './cli.test.helper.js';
+import { main, sluice, sluiceWith } from './cli.test.helper.js';
 
 const test = suite('cli');
 
@@ -32,6 +32,15 @@ function interrupted(
 
 const models = (folder: string) =>
   Array.from({ length: 5 }, (_, i) => readFileSync(join(folder, `sluice-data/models/tiny/${i}.safetensors`)).toString('base64'));
+
+test('the instruction set is capped by a variable; another value of it ends in an error', () =>
+  inWorkplace(async ({ folder, write }) => {
+    write('p.yaml', changed({}));
+    const wrong = sluiceWith({ SLUICE_INSTRUCTIONS: 'sse' }, folder, 'run', 'p.yaml');
+    assert.is(wrong.code, 1);
+    assert.match(wrong.err, /E_ARGUMENT: SLUICE_INSTRUCTIONS: expected base, avx2, avx512 or avx512bf16, got 'sse'/);
+    assert.is(sluiceWith({ SLUICE_INSTRUCTIONS: 'base' }, folder, 'run', 'p.yaml').code, 0);
+  }));
 
 test('init, validate, run, report, ls, show: text and JSON', () =>
   inWorkplace(async ({ folder, write }) => {

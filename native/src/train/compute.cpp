@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "base/error.h"
+#include "train/kernels.h"
 #include "train/model.h"
 
 namespace sluice {
@@ -27,13 +28,7 @@ int available_threads() {
 
 }  // namespace
 
-bool native_bf16() {
-#if defined(__x86_64__)
-  return allow_bf16 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl");
-#else
-  return false;
-#endif
-}
+bool native_bf16() { return allow_bf16 && instruction_set() == InstructionSet::kAvx512Bf16; }
 
 void override_native_bf16(bool value) { allow_bf16 = value; }
 

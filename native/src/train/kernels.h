@@ -72,4 +72,10 @@ struct Kernels {
 
 const Kernels& kernels();
 
+/// Instruction sets that the loops are compiled for; each has all of those before it.
+enum class InstructionSet : uint8_t { kBase, kAvx2, kAvx512, kAvx512Bf16 };
+/// The best that this CPU has and that the environment variable SLUICE_INSTRUCTIONS (base, avx2, avx512, avx512bf16) allows: the loops
+/// in use. E_ARGUMENT when the variable has another value.
+InstructionSet instruction_set();
+
 }  // namespace sluice

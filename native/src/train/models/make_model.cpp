@@ -1,4 +1,5 @@
 #include "cuda/cuda.h"
+#include "train/kernels.h"
 #include "train/model.h"
 
 namespace sluice {
@@ -13,6 +14,7 @@ std::unique_ptr<Model> make(const ScriptSpec& spec, const ModelOptions& options)
 }  // namespace
 
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const ModelOptions& options) {
+  instruction_set();  // a wrong SLUICE_INSTRUCTIONS is told here, not from within a parallel loop
   if (options.device == Device::kCuda) return make_cuda_model(spec, options);
   return std::visit([&](const auto& given) { return make(given, options); }, spec);
 }

@@ -8,7 +8,7 @@ import { writeCurrent } from './current.js';
 import { deviceName } from './device.js';
 import type { PipelineRecord } from './journal.js';
 import { Pending, type PendingPolicy } from './pending.js';
-import { arrivalBatch } from './replay.js';
+import { arrivals } from './replay.js';
 import type { EvalWindow, TrainingRecord, TriggerRecord } from './results.js';
 import { checkDecision } from './select.js';
 import type { Steps } from './steps.js';
@@ -57,6 +57,9 @@ export class Live {
   #informed = 0;
   #triggers = 0;
   #lastKey = -1; // of the last trigger
+  #lastSample = -1; // that the policy has seen
+  /** Samples were deleted since the pipeline began: its triggers stand, whatever the policy decides without them. */
+  #stands = false;
   #handledKey = -1; // of the last trigger whose samples count as trained
   #committing: Promise<void> | undefined;
   #wakePump = () => {};
@@ -104,10 +107,11 @@ export class Live {
   async begin(): Promise<void> {
     const { journal, onEvent, dataset } = this.#steps.context;
     const record = await this.#beginRecord();
-    const evaluated = record.windows.length;
+    this.#stands = (record.deletions ?? 0) !== dataset.deletionCount();
+    const evaluated = record.windows.at(-1)?.index ?? -1;
     using snapshot = dataset.snapshot({ leaseMs: 0 });
     const told = new Set<number>();
-    let [step, windows] = [0, 0];
+    let step = 0;
     for (const entry of readTrace(journal, this.#id)) {
       if (++step % stepsPerTurn === 0) await nextTurn();
       if (this.#options.signal.aborted) throw new SluiceError('E_ABORTED', 'stopped on request');
@@ -118,10 +122,11 @@ export class Live {
       }
       if (entry.end > snapshot.size) throw this.#replaced(snapshot.size);
       const { triggers, ended } = this.#inform(snapshot, entry.end);
-      for (const trigger of triggers) this.#checkRecorded(trigger);
-      for (const window of ended) if (windows++ >= evaluated) this.#ended.push(window);
+      if (!this.#stands) for (const trigger of triggers) this.#checkRecorded(trigger);
+      this.#ended.push(...ended.filter(({ index }) => index > evaluated));
     }
-    this.#checkComplete();
+    if (this.#stands) this.#takeRecorded();
+    else this.#checkComplete();
     await this.#restore(told);
     const { recipe } = this.#steps;
     onEvent({
@@ -203,18 +208,29 @@ export class Live {
 
   /** Shows the samples up to the key `end` to the policy as one batch. */
   #inform(snapshot: Snapshot, end: number): { triggers: TriggerRecord[]; ended: EvalWindow[] } {
-    const { pipeline } = this.#steps.context;
-    const batch = arrivalBatch(snapshot, this.#informed, end - this.#informed);
     const triggers: TriggerRecord[] = [];
-    for (const decision of this.#steps.inform(this.#trigger, batch)) {
-      checkDecision(pipeline.trigger.policy.id, decision, batch, this.#lastKey);
-      const { at, ...rest } = decision;
-      const key = batch.firstKey + at;
-      triggers.push({ ...rest, id: this.#triggers++, key, timeMs: timeAt(snapshot, batch, at) });
-      this.#lastKey = key;
+    const ended: EvalWindow[] = [];
+    for (const batch of arrivals(() => snapshot, this.#informed, end)) {
+      triggers.push(...this.#decide(snapshot, batch));
+      ended.push(...this.#windows.add(batch));
+      this.#lastSample = batch.firstKey + batch.length - 1;
     }
     this.#informed = end;
-    return { triggers, ended: this.#windows.add(batch) };
+    return { triggers, ended };
+  }
+
+  #decide(snapshot: Snapshot, batch: ArrivalBatch): TriggerRecord[] {
+    const triggers: TriggerRecord[] = [];
+    for (const decision of this.#steps.inform(this.#trigger, batch)) {
+      const { at, ...rest } = decision;
+      const key = at === -1 ? this.#lastSample : batch.firstKey + at;
+      if (this.#stands && key <= this.#lastKey) continue;
+      checkDecision(this.#steps.context.pipeline.trigger.policy.id, decision, batch, this.#lastKey);
+      const timeMs = at >= 0 ? batch.time(at) : Number(snapshot.timestamps(key, 1)[0]);
+      triggers.push({ ...rest, id: this.#triggers++, key, timeMs });
+      this.#lastKey = key;
+    }
+    return triggers;
   }
 
   // --- going on after a stop ---------------------------------------------------------------------------------------
@@ -223,6 +239,16 @@ export class Live {
     const earlier = this.#steps.context.journal.trigger(this.#id, trigger.id);
     if (earlier === undefined) throw this.#changed(`fired trigger ${trigger.id}, which did not fire before`);
     this.#steps.checkSame(trigger, earlier);
+  }
+
+  #takeRecorded(): void {
+    const { journal } = this.#steps.context;
+    this.#triggers = 0;
+    this.#lastKey = -1;
+    for (let trigger = journal.trigger(this.#id, 0); trigger !== undefined; trigger = journal.trigger(this.#id, this.#triggers)) {
+      this.#triggers++;
+      this.#lastKey = trigger.key;
+    }
   }
 
   #checkComplete(): void {
@@ -275,7 +301,8 @@ export class Live {
     const policies = { triggerPolicy: trigger.policy.id, selectionPolicy: selection.policy.id };
     const dataset = { id: config.dataset.id, samples: 0, firstMs: 0, lastMs: 0 };
     const { seconds } = this.#steps;
-    const rest = { mode: 'production' as const, windows: [], createdMs: Date.now(), complete: false, seconds };
+    const deletions = this.#steps.context.dataset.deletionCount();
+    const rest = { mode: 'production' as const, deletions, windows: [], createdMs: Date.now(), complete: false, seconds };
     const record: PipelineRecord = { id: this.#id, hash, file, text, seed: config.pipeline.seed, ...policies, dataset, ...rest };
     await journal.putPipeline(record);
     return record;
@@ -411,8 +438,4 @@ export class Live {
     this.#problem = { code, message, sinceMs: Date.now() };
     this.#steps.context.onEvent({ type: 'problem', code, message });
   }
-}
-
-function timeAt(snapshot: Snapshot, batch: ArrivalBatch, at: number): number {
-  return at >= 0 ? batch.time(at) : Number(snapshot.timestamps(batch.firstKey - 1, 1)[0]);
 }

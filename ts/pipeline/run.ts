@@ -180,9 +180,11 @@ class Run {
       const traced = this.trace === undefined ? {} : { trace: this.trace.id };
       await this.#journal.putPipeline({ ...record, ...traced, createdMs: Date.now(), complete: false, seconds: this.steps.seconds });
     }
-    if (earlier !== undefined && (earlier.deletions ?? 0) !== deletions)
-      for (let id = 0, trigger = this.#journal.trigger(this.#id, 0); trigger !== undefined; trigger = this.#journal.trigger(this.#id, ++id))
-        this.#standing.push(trigger);
+    // What fired in production stands for a replay of its trace.
+    const [began, standing] = this.trace?.same ? [this.#journal.pipeline(this.trace.id), this.trace.id] : [earlier, this.#id];
+    if (began !== undefined && (began.deletions ?? 0) !== deletions)
+      for (let id = 0, trigger = this.#journal.trigger(standing, 0); trigger !== undefined; trigger = this.#journal.trigger(standing, ++id))
+        if (trigger.key < this.#size) this.#standing.push(trigger);
     let recorded = 0;
     while (this.#journal.evaluation(this.#id, recorded) !== undefined) recorded++;
     this.#onEvent({

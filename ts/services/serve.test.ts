@@ -294,6 +294,36 @@ test('samples whose times go back are taken in the order of arrival; only a repl
     assert.match(other.message, 'timestamps go back in time');
   }));
 
+test('after a deletion what fired stands; production and its replay go on without the samples', () =>
+  inWorkplace(async (place) => {
+    const changes = { ...pushing(), 'id: time, every: 1w': 'id: amount, samples: 500' };
+    const first = await serving(place, changes);
+    await pushAll(first, [0, 700, 1600]);
+    await first.until(trainedTrigger(2));
+    await first.stop();
+    {
+      using dataset = Dataset.open(foldersOf(place.data).dataset('tiny'));
+      assert.is(await dataset.delete([{ first: 100, end: 350 }], 'test'), 250);
+    }
+    for (const [from, to] of [
+      [1600, 1700],
+      [1700, 2600],
+    ] as const) {
+      const serve = await serving(place, changes);
+      await pushAll(serve, [from, to]);
+      await serve.until(arrivedAt(to));
+      if (to === 2600) await serve.until(trainedTrigger(3));
+      await serve.stop();
+    }
+    const live = await result(place);
+    assert.equal(live.triggers.map((t) => t.trigger.key).slice(0, 3), [499, 999, 1499]);
+    assert.ok(live.triggers.length >= 4);
+    const again = await runExperiment(await loadPipeline(join(place.folder, 'p.yaml')), { dataFolder: place.data, trace: 'tiny' });
+    const keys = (of: RunResult) => of.triggers.map((t) => [t.trigger.key, t.trigger.outcome]);
+    assert.equal(keys(again), keys(live));
+    assert.is(again.triggers[0]?.training?.trainsetSize, 250);
+  }));
+
 test('files are ingested as they appear, once; broken ones are told and put aside', () =>
   inWorkplace(async (place) => {
     mkdirSync(join(place.folder, 'in'));

@@ -2,10 +2,22 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as assert from 'uvu/assert';
 import { sha256 } from '../config/hash.js';
 import { loadPipeline } from '../config/parse.js';
+import { SluiceError } from '../errors.js';
 import { foldersOf } from './folders.js';
 import { type RunOptions, runExperiment } from './run.js';
+
+/** The SluiceError with which the work ends. */
+export async function failure(work: Promise<unknown>): Promise<SluiceError> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  assert.instance(error, SluiceError);
+  return error as SluiceError;
+}
 
 export const rows = 4000;
 const quarterHour = 15 * 60_000;

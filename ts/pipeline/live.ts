@@ -1,5 +1,6 @@
 // Production mode: samples arrive while models are trained. Every arrival batch is shown to the triggering policy at once, in key order; what it
 // decides is journalled together with the batch's border and waits for one worker, which handles triggers by steps.ts.
+import { delay } from './delay.js';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SluiceError } from '../errors.js';
 import type { Snapshot } from '../native/dataset.js';
@@ -374,23 +375,10 @@ export class Live {
           await this.#putOutcome(trigger, 'failed', `${error.code}: ${error.message}`);
           return undefined;
         }
-        await this.#pause(pause);
+        await delay(pause, this.#options.signal);
         if (this.#stopped) return undefined;
       }
     }
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const { signal } = this.#options;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      signal.addEventListener('abort', done, { once: true });
-    });
   }
 
   /** The newest model whose trigger lies before the window is evaluated on it. */

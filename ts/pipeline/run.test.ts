@@ -6,20 +6,11 @@ import { SluiceError } from '../errors.js';
 import { Metadata } from '../native/metadata.js';
 import { modelHeader } from '../native/models.js';
 import type { RunEvent } from './events.js';
-import { csv, inWorkplace, rows } from './fixture.test.helper.js';
+import { csv, failure, inWorkplace, rows } from './fixture.test.helper.js';
 import { foldersOf } from './folders.js';
 
 const test = suite('run');
 const weeks = 5;
-
-async function failure(work: Promise<unknown>): Promise<SluiceError> {
-  const error: unknown = await work.then(
-    () => undefined,
-    (e: unknown) => e,
-  );
-  assert.instance(error, SluiceError);
-  return error as SluiceError;
-}
 
 test('one model a week, each evaluated on every following week; fresher is better', () =>
   inWorkplace(async ({ run, data }) => {

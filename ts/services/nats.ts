@@ -3,6 +3,7 @@
 import type { Consumer, JetStreamManager, JsMsg, StreamInfo } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { SluiceError } from '../errors.js';
+import { delay } from '../pipeline/delay.js';
 import type { DatasetSpec } from '../sources/spec.js';
 import type { Inlet } from './inlet.js';
 import { parseRows, toBatch } from './rows.js';
@@ -48,7 +49,7 @@ export async function consumeNats(options: NatsOptions): Promise<void> {
       if (problem.message !== told) options.onProblem(problem);
       told = problem.message;
     }
-    await wait(pause, signal);
+    await delay(pause, signal);
   }
 }
 
@@ -173,17 +174,4 @@ function rowsOf(message: JsMsg): Record<string, unknown>[] {
 function asProblem({ url }: NatsOptions, error: unknown): SluiceError {
   if (error instanceof SluiceError) return error;
   return new SluiceError('E_IO', `NATS at ${url}: ${(error as Error).message}`, { cause: error });
-}
-
-async function wait(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

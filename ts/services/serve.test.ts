@@ -5,10 +5,9 @@ import * as assert from 'uvu/assert';
 import { z } from 'zod';
 import { withPolicies } from '../config/own.js';
 import { type LoadedPipeline, loadPipeline } from '../config/parse.js';
-import { SluiceError } from '../errors.js';
 import { Dataset } from '../native/dataset.js';
 import type { RunEvent } from '../pipeline/events.js';
-import { changed, inWorkplace, rows, type Workplace } from '../pipeline/fixture.test.helper.js';
+import { changed, failure, inWorkplace, rows, type Workplace } from '../pipeline/fixture.test.helper.js';
 import { foldersOf } from '../pipeline/folders.js';
 import { Journal, readResult } from '../pipeline/journal.js';
 import type { RunResult } from '../pipeline/results.js';
@@ -31,15 +30,6 @@ import {
 
 const test = suite('serve');
 const week = 672;
-
-async function failure(work: Promise<unknown>): Promise<SluiceError> {
-  const error: unknown = await work.then(
-    () => undefined,
-    (e: unknown) => e,
-  );
-  assert.instance(error, SluiceError);
-  return error as SluiceError;
-}
 
 async function result({ data }: Workplace, id = 'tiny'): Promise<RunResult> {
   const journal = await Journal.open(foldersOf(data).state);

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { SluiceError } from '../errors.js';
 import { batchRowsOf, type FieldPlace, fieldValues, openRanges, permutationOf, recordsIn, widthOf } from './fixed-width.js';
-import { contentHash, type SourceFile } from './files.js';
+import { identityOf, type SourceFile } from './files.js';
 import { isTensor } from './forms.js';
 import type { BinaryField, BinarySource, ColumnType } from './spec.js';
 import type { ColumnValues, RecordBatch, SourcePart } from './types.js';
@@ -12,9 +12,7 @@ export function binaryPart(file: SourceFile, { fields, skip }: BinarySource): So
   const { places, recordBytes } = placesOf(fields);
   const rows = recordsIn(file.name, statSync(file.path).size, skip, recordBytes);
   return {
-    name: file.name,
-    fingerprint: file.fingerprint,
-    contentHash: () => contentHash(file),
+    ...identityOf(file),
     rows,
     read: (columns, startRow) => readRows(file, columns, startRow, { places, recordBytes, skip, rows }),
   };

@@ -5,7 +5,7 @@ import { SluiceError } from '../errors.js';
 import { batchRowsFor } from './batch-size.js';
 import { bytesOf, checkUtf8, unreadable } from './bytes.js';
 import { otherLength, PlainLines, type RowSink } from './csv-plain.js';
-import { contentHash, type SourceFile } from './files.js';
+import { identityOf, type SourceFile } from './files.js';
 import type { RecordBatch, SourcePart } from './types.js';
 
 const maxRecordBytes = 2 ** 24;
@@ -19,10 +19,8 @@ const delimiters = [',', ';', '\t'];
  */
 export function csvPart(file: SourceFile, delimiter?: string): SourcePart {
   return {
-    name: file.name,
-    fingerprint: file.fingerprint,
+    ...identityOf(file),
     folder: dirname(file.path),
-    contentHash: () => contentHash(file),
     read: (columns, startRow) => readRows(file, delimiter, columns, startRow),
   };
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, type Stats, statSync } from 'node:fs';
 import { SluiceError } from '../errors.js';
+import type { SourcePart } from './types.js';
 
 export type SourceFile = {
   /** As the pipeline file names it. */
@@ -11,6 +12,13 @@ export type SourceFile = {
   /** Size and modification time. */
   fingerprint: string;
 };
+
+/** What a part that is one whole file tells of itself. */
+export const identityOf = (file: SourceFile): Pick<SourcePart, 'name' | 'fingerprint' | 'contentHash'> => ({
+  name: file.name,
+  fingerprint: file.fingerprint,
+  contentHash: () => contentHash(file),
+});
 
 /** E_NOT_FOUND, or E_SOURCE where the path names something else than a file. */
 export function sourceFile(name: string, path: string, hint?: string): SourceFile {

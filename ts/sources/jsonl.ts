@@ -4,7 +4,7 @@ import { SluiceError } from '../errors.js';
 import { batchRowsFor } from './batch-size.js';
 import { checkUtf8 } from './bytes.js';
 import { Collector } from './collector.js';
-import { contentHash, type SourceFile } from './files.js';
+import { identityOf, type SourceFile } from './files.js';
 import { columnValue, type FieldPath, fieldOf, fieldPath, isObject, type Json, kindOf } from './json-values.js';
 import { lineBlocks } from './lines.js';
 import type { RecordBatch, SourcePart } from './types.js';
@@ -19,10 +19,8 @@ const batchBytes = 2 ** 25;
  */
 export function jsonlPart(file: SourceFile): SourcePart {
   return {
-    name: file.name,
-    fingerprint: file.fingerprint,
+    ...identityOf(file),
     folder: dirname(file.path),
-    contentHash: () => contentHash(file),
     read: (columns, startRow) => readRows(file, columns, startRow),
   };
 }

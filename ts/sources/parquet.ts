@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { ColumnReader } from './parquet/column.js';
 import { damaged } from './parquet/damage.js';
 import { type Column, type Footer, type Group, readFooter } from './parquet/footer.js';
-import { contentHash, type SourceFile } from './files.js';
+import { identityOf, type SourceFile } from './files.js';
 import type { ColumnValues, RecordBatch, SourcePart } from './types.js';
 
 const batchRows = 65_536;
@@ -15,10 +15,8 @@ const batchRows = 65_536;
  */
 export function parquetPart(file: SourceFile): SourcePart {
   return {
-    name: file.name,
-    fingerprint: file.fingerprint,
+    ...identityOf(file),
     folder: dirname(file.path),
-    contentHash: () => contentHash(file),
     read: (columns, startRow) => readRows(file, columns, startRow),
   };
 }

@@ -5,7 +5,7 @@ import { SluiceError } from '../errors.js';
 import { batchRowsFor } from './batch-size.js';
 import { bytesOf } from './bytes.js';
 import { Collector } from './collector.js';
-import { contentHash, type SourceFile } from './files.js';
+import { identityOf, type SourceFile } from './files.js';
 import { columnValue, type FieldPath, fieldOf, fieldPath, isObject, type Json, kindOf } from './json-values.js';
 import { type TarMember, tarMembers } from './tar.js';
 import type { ColumnValue, RecordBatch, SourcePart } from './types.js';
@@ -28,9 +28,7 @@ type ColumnPlace = { extensions: readonly string[]; field?: FieldPath };
  */
 export function webdatasetPart(file: SourceFile): SourcePart {
   return {
-    name: file.name,
-    fingerprint: file.fingerprint,
-    contentHash: () => contentHash(file),
+    ...identityOf(file),
     read: (columns, startRow) => readRows(file, columns, startRow),
   };
 }

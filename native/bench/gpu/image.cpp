@@ -1,9 +1,7 @@
 // ResNets on random pictures on a GPU.   run N: N steps -> {"seconds":…,"losses":[…]}
 #include <stdexcept>
 
-#include "base/rng.h"
 #include "gpu_part.h"
-#include "train/batch_memory.h"
 
 namespace sluice::bench {
 
@@ -11,7 +9,7 @@ namespace {
 
 constexpr uint32_t kClasses = 1000;
 
-class GpuImage final : public Part {
+class GpuImage final : public OneBatch {
  public:
   GpuImage(Precision precision, uint32_t depth, size_t batch, uint32_t side) {
     ResNetSpec spec;
@@ -26,25 +24,13 @@ class GpuImage final : public Part {
     options.dense_optimizer.lr = 0.01F;
     options.dense_optimizer.momentum = 0.9F;
     model_ = make_model(spec, options);
-    BatchMemory& memory = model_->batch_memory() != nullptr ? *model_->batch_memory() : host_memory();
     const size_t numbers = batch * side * side * 3;
-    auto* values = static_cast<float*>(memory.allocate(numbers * sizeof(float)));  // for the life of the process
+    auto* values = room<float>(numbers);
     Rng rng(7);
     for (size_t i = 0; i < numbers; ++i) values[i] = static_cast<float>(rng.normal());
-    for (size_t i = 0; i < batch; ++i) labels_.push_back(static_cast<float>(rng.below(kClasses)));
-    batch_.rows = batch;
+    label(batch, kClasses, rng);
     batch_.values = values;
-    batch_.labels = labels_.data();
   }
-
-  std::string answer(const std::string& command, size_t n) override {
-    return command == "run" ? timed_steps(*model_, n, [&] { return batch_; }) : "";
-  }
-
- private:
-  std::unique_ptr<Model> model_;
-  std::vector<float> labels_;
-  Batch batch_;
 };
 
 }  // namespace

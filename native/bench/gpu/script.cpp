@@ -1,7 +1,6 @@
 // A TorchScript model on random samples, on a GPU or, to compare, on the CPU.   run N: N steps -> {"seconds":…,"losses":[…]}
 #include <stdexcept>
 
-#include "base/rng.h"
 #include "gpu_part.h"
 
 namespace sluice::bench {
@@ -10,7 +9,7 @@ namespace {
 
 constexpr uint32_t kClasses = 10;
 
-class GpuScript final : public Part {
+class GpuScript final : public OneBatch {
  public:
   GpuScript(Precision precision, Device device, size_t batch, const std::string& file, uint32_t dense, uint32_t side) {
     ScriptSpec spec;
@@ -32,21 +31,13 @@ class GpuScript final : public Part {
     };
     normal(dense_, batch * dense);
     normal(values_, batch * side * side * 3);
-    for (size_t i = 0; i < batch; ++i) labels_.push_back(static_cast<float>(rng.below(kClasses)));
-    batch_.rows = batch;
+    label(batch, kClasses, rng);
     batch_.dense = dense_.data();
     batch_.values = values_.data();
-    batch_.labels = labels_.data();
-  }
-
-  std::string answer(const std::string& command, size_t n) override {
-    return command == "run" ? timed_steps(*model_, n, [&] { return batch_; }) : "";
   }
 
  private:
-  std::unique_ptr<Model> model_;
-  std::vector<float> dense_, values_, labels_;
-  Batch batch_;
+  std::vector<float> dense_, values_;
 };
 
 }  // namespace

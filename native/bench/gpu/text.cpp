@@ -1,15 +1,13 @@
 // DistilBERT of its published size on random texts, on a GPU or, to compare, on the CPU.   run N: N steps -> {"seconds":…,"losses":[…]}
 #include <stdexcept>
 
-#include "base/rng.h"
 #include "gpu_part.h"
-#include "train/batch_memory.h"
 
 namespace sluice::bench {
 
 namespace {
 
-class GpuText final : public Part {
+class GpuText final : public OneBatch {
  public:
   GpuText(Precision precision, Device device, size_t batch, uint32_t length, float dropout) {
     TransformerSpec spec;
@@ -24,27 +22,15 @@ class GpuText final : public Part {
     options.dense_optimizer.lr = 5e-5F;
     options.dense_optimizer.weight_decay = 0.01F;
     model_ = make_model(spec, options);
-    BatchMemory& memory = model_->batch_memory() != nullptr ? *model_->batch_memory() : host_memory();
-    auto* ids = static_cast<int32_t*>(memory.allocate(batch * length * sizeof(int32_t)));  // for the life of the process
+    auto* ids = room<int32_t>(batch * length);
     Rng rng(7);
     for (size_t r = 0; r < batch; ++r) {
       const size_t used = r == 0 ? length : length / 2 + rng.below(length / 2 + 1);
       for (size_t i = 0; i < length; ++i) ids[r * length + i] = i < used ? static_cast<int32_t>(1 + rng.below(spec.vocabulary - 1)) : 0;
-      labels_.push_back(static_cast<float>(rng.below(2)));
     }
-    batch_.rows = batch;
+    label(batch, 2, rng);
     batch_.ids = ids;
-    batch_.labels = labels_.data();
   }
-
-  std::string answer(const std::string& command, size_t n) override {
-    return command == "run" ? timed_steps(*model_, n, [&] { return batch_; }) : "";
-  }
-
- private:
-  std::unique_ptr<Model> model_;
-  std::vector<float> labels_;
-  Batch batch_;
 };
 
 }  // namespace

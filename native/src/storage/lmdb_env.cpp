@@ -13,34 +13,23 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "storage/lmdb_format.h"
 
 namespace sluice {
 
 namespace {
 
+using namespace lmdb_format;
+
 constexpr size_t kMapBytes = size_t{1} << 40;  // address space, not memory
 constexpr unsigned kMaxReaders = 1024;
 constexpr unsigned kMaxTables = 16;
-
-// LMDB 0.9's file format, as far as it is needed to know that the file is whole (lmdb.h, mdb.c: MDB_page, MDB_meta).
-constexpr uint32_t kMagic = 0xBEEFC0DE;
-constexpr uint32_t kVersion = 1;
-constexpr size_t kPageHeader = 16;
-constexpr size_t kMetaBytes = 136;
-constexpr uint16_t kOverflowPage = 0x04;
 
 struct Meta {
   uint32_t page_bytes = 0;
   uint64_t last_page = 0;
   uint64_t txn = 0;
 };
-
-template <typename T>
-T field(const uint8_t* meta, size_t offset) {
-  T value;
-  std::memcpy(&value, meta + offset, sizeof value);
-  return value;
-}
 
 [[noreturn]] void corrupt(const std::string& path, const std::string& what) {
   throw Error(code::kCorrupt, path + " is damaged: " + what);

@@ -6,31 +6,23 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "storage/lmdb_format.h"
 
 namespace sluice {
 
 namespace {
 
-constexpr uint32_t kMagic = 0xBEEFC0DE;
-constexpr uint32_t kVersion = 1;
-constexpr size_t kPageHeader = 16;
-constexpr size_t kMetaBytes = 136;
+using namespace lmdb_format;
+
 constexpr size_t kTreeBytes = 48;
 constexpr size_t kNodeHeader = 8;
-constexpr uint16_t kBranch = 0x01, kLeaf = 0x02, kOverflow = 0x04;
+constexpr uint16_t kBranch = 0x01, kLeaf = 0x02;
 constexpr uint16_t kBigData = 0x01, kSubTree = 0x02;
 constexpr uint16_t kIntegerKeys = 0x08;
 constexpr uint64_t kNoRoot = ~uint64_t{0};
 constexpr unsigned kMaxDepth = 32;
 constexpr uint64_t kMaxPages = uint64_t{1} << 40;
 constexpr size_t kMaxProblems = 1000;  // more tell nothing new
-
-template <typename T>
-T field(const uint8_t* bytes, size_t offset) {
-  T value;
-  std::memcpy(&value, bytes + offset, sizeof value);
-  return value;
-}
 
 bool is_page_size(uint64_t bytes) { return bytes >= 512 && bytes <= 65536 && (bytes & (bytes - 1)) == 0; }
 
@@ -114,7 +106,7 @@ std::optional<PageWalk::Place> PageWalk::overflow_place(uint64_t page, uint64_t 
   if (!take_page(page, pages)) return std::nullopt;
   uint8_t header[kPageHeader];
   file_.read_at(page * meta_.page_bytes, header, sizeof header);
-  if (field<uint64_t>(header, 0) != page || (field<uint16_t>(header, 10) & kOverflow) == 0 || field<uint32_t>(header, 12) != pages) {
+  if (field<uint64_t>(header, 0) != page || (field<uint16_t>(header, 10) & kOverflowPage) == 0 || field<uint32_t>(header, 12) != pages) {
     problem(page, "its header makes no sense");
     return std::nullopt;
   }

@@ -136,4 +136,32 @@ export async function seedSpread(peer, steps) {
   return `Runs of PyTorch that differ only in the seed which deals samples to batches lie ${median(spreads).toExponential(1)} apart.`;
 }
 
+/** Rows of what stands around a step of `work`, from medians of seconds: scoring beside inference, and half of each batch beside all of it. */
+export function scoringRow(work, infer, score, limit = '') {
+  return {
+    work,
+    ours: milliseconds(score),
+    peer: milliseconds(infer),
+    ratio: infer / score,
+    unit: '',
+    must: 0.9,
+    aim: 0.95,
+    limit,
+  };
+}
+
+export function selectionRow(work, { all, half, infer }) {
+  return {
+    work,
+    ours: milliseconds(half),
+    peer: milliseconds(all),
+    ratio: half / all,
+    unit: '',
+    lower: true,
+    must: 0.9,
+    aim: 0.83,
+    limit: `a forward pass more (${percent(infer / all)} of a step, measured) and half of a step.`,
+  };
+}
+
 export const milliseconds = (seconds) => `${(1000 * seconds).toPrecision(4)} ms`;

@@ -2,7 +2,7 @@ import { cpSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { SluiceError } from '../errors.js';
+import type { SluiceError } from '../errors.js';
 import { Metadata } from '../native/metadata.js';
 import { modelHeader } from '../native/models.js';
 import type { RunEvent } from './events.js';

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { SluiceError } from '../errors.js';
+import type { SluiceError } from '../errors.js';
 import { PushKeys } from './push-keys.js';
 
 const request = (n: number) => ({ key: `k${n}`, hash: `h${n}`, first: 10 * n, count: 10 });

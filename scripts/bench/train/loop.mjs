@@ -1,5 +1,5 @@
 // What stands around a step: feeding from disk, scoring, selection within the training, recording.
-import { alternate, median, milliseconds, native, percent, withFolder } from '../lib.mjs';
+import { alternate, median, milliseconds, native, scoringRow, selectionRow, withFolder } from '../lib.mjs';
 
 export const title = 'Around the step';
 export const order = 40;
@@ -31,32 +31,15 @@ export async function measure({ threads, quick }) {
     const [plain, record] = await alternate(part, ['run', 'record'], length);
     const feed = await feeding(part, quick);
     await part.stop();
-    const share = infer / all;
     return [
       feed,
-      {
-        work: 'scoring ÷ inference, in speed',
-        ours: milliseconds(score),
-        peer: milliseconds(infer),
-        ratio: infer / score,
-        unit: '',
-        must: 0.9,
-        aim: 0.95,
-        limit: 'losses, gradients at the logits and embeddings of every sample are written beyond the forward pass.',
-        note: '',
-      },
-      {
-        work: 'batch-then-sample, half by gradient norm ÷ training on all, in time',
-        ours: milliseconds(half),
-        peer: milliseconds(all),
-        ratio: half / all,
-        unit: '',
-        lower: true,
-        must: 0.9,
-        aim: 0.83,
-        limit: `a forward pass more (${percent(share)} of a step, measured) and half of a step.`,
-        note: '',
-      },
+      scoringRow(
+        'scoring ÷ inference, in speed',
+        infer,
+        score,
+        'losses, gradients at the logits and embeddings of every sample are written beyond the forward pass.',
+      ),
+      selectionRow('batch-then-sample, half by gradient norm ÷ training on all, in time', { all, half, infer }),
       {
         work: 'step that records losses and gradients ÷ step, in time',
         ours: milliseconds(record),

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { python } from '../../lib/dependencies.mjs';
 import { root } from '../../lib/run.mjs';
 import { hasCompiler } from '../dlrm.mjs';
-import { alternate, lossDifference, milliseconds, native, Peer, percent, race, seedSpread, withFolder } from '../lib.mjs';
+import { alternate, lossDifference, milliseconds, native, Peer, race, scoringRow, seedSpread, selectionRow, withFolder } from '../lib.mjs';
 
 export const title = 'ResNet-18';
 export const order = 30;
@@ -52,26 +52,8 @@ async function rows(precision, { threads, quick }) {
           "oneDNN's convolutions are the same on both sides; channels last spares their reordering, one pass for batch norm, sum and ReLU some memory traffic.",
         note: `PyTorch ${eager.hello.torch}; ${peers.join(' ')} ${lossDifference(r.losses)}${seeds}`,
       },
-      {
-        work: `scoring ÷ inference in speed, ${precision}`,
-        ours: milliseconds(score),
-        peer: milliseconds(infer),
-        ratio: infer / score,
-        unit: '',
-        must: 0.9,
-        aim: 0.95,
-      },
-      {
-        work: `batch-then-sample, half by gradient norm ÷ training on all, in time, ${precision}`,
-        ours: milliseconds(half),
-        peer: milliseconds(all),
-        ratio: half / all,
-        unit: '',
-        lower: true,
-        must: 0.9,
-        aim: 0.83,
-        limit: `a forward pass more (${percent(infer / all)} of a step, measured) and half of a step.`,
-      },
+      scoringRow(`scoring ÷ inference in speed, ${precision}`, infer, score),
+      selectionRow(`batch-then-sample, half by gradient norm ÷ training on all, in time, ${precision}`, { all, half, infer }),
     ];
   });
 }

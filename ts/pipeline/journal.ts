@@ -1,7 +1,6 @@
 // What makes a run resumable: each step of a pipeline is recorded durably before its effect counts, keyed by
 // (pipeline id, trigger id). Kept with the other small state of the TypeScript side in one LMDB environment.
 import { open, type RootDatabase } from 'lmdb';
-import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import { asSluiceError, makeFolder } from './folders.js';
 import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
@@ -188,22 +187,6 @@ function isRunning(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-}
-
-/** E_CHANGED when the pipeline is not the one that began under its id, or was run in the other mode. */
-export function checkUnchanged(journal: Journal, pipeline: LoadedPipeline, mode: 'experiment' | 'production'): void {
-  const earlier = journal.pipeline(pipeline.config.pipeline.id);
-  if (earlier === undefined) return;
-  const command = mode === 'production' ? 'serve' : 'run';
-  if ((earlier.mode ?? 'experiment') !== mode) {
-    const ran = mode === 'production' ? 'was run as an experiment' : 'is one in production';
-    const trace = mode === 'production' ? '' : `, or replay what arrived there: sluice run --trace ${earlier.id}`;
-    const hint = `give it another pipeline.id${trace}; sluice ${command} --restart forgets what is there`;
-    throw new SluiceError('E_CHANGED', `the pipeline '${earlier.id}' ${ran}`, { hint });
-  }
-  if (earlier.hash === pipeline.hash) return;
-  const hint = `give it another pipeline.id to keep both, or start it anew: sluice ${command} --restart`;
-  throw new SluiceError('E_CHANGED', `${pipeline.file} is not the pipeline '${earlier.id}' that was run before`, { hint });
 }
 
 /** Puts the records of a pipeline together. E_NOT_FOUND when there are none. */

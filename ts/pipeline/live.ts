@@ -1,11 +1,11 @@
 // Production mode: samples arrive while models are trained. Every arrival batch is shown to the triggering policy at once, in key order; what it
 // decides is journalled together with the batch's border and waits for one worker, which handles triggers by steps.ts.
-import { delay } from './delay.js';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SluiceError } from '../errors.js';
 import type { Snapshot } from '../native/dataset.js';
 import type { ArrivalBatch, Trigger } from '../policies/define.js';
 import { writeCurrent } from './current.js';
+import { delay } from './delay.js';
 import { deviceName } from './device.js';
 import type { PipelineRecord } from './journal.js';
 import { Pending, type PendingPolicy } from './pending.js';

@@ -18,10 +18,6 @@ export class Pending {
     return this.#waiting.length;
   }
 
-  get training(): TriggerRecord | undefined {
-    return this.#training;
-  }
-
   /** Takes a trigger that just fired and returns the records to be journalled: its own, and those that it changes. */
   add(fired: TriggerRecord): TriggerRecord[] {
     const before = this.#training ?? this.#waiting[0];

@@ -3,15 +3,14 @@
 import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import { Dataset } from '../native/dataset.js';
-import { requireCuda, setComputeThreads } from '../native/threads.js';
 import type { ArrivalBatch, Trigger } from '../policies/define.js';
+import { claim } from './claim.js';
 import { deviceName } from './device.js';
 import type { OnEvent } from './events.js';
 import { foldersOf } from './folders.js';
 import { ingestPipeline } from './ingest.js';
-import { checkUnchanged, Journal, type PipelineRecord, readResult } from './journal.js';
+import { Journal, type PipelineRecord, readResult } from './journal.js';
 import { parserPool } from './parsers.js';
-import { checkModel } from './plan.js';
 import { arrivals, replay } from './replay.js';
 import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord } from './results.js';
 import { checkDecision } from './select.js';
@@ -48,12 +47,7 @@ export async function runExperiment(given: LoadedPipeline, options: RunOptions =
   const pipeline = given.config.pipeline.id === options.trace ? renamed(given, `${options.trace}.trace`) : given;
   try {
     const trace = options.trace === undefined ? undefined : findTrace(journal, pipeline, options.trace);
-    await journal.lock(pipeline.config.pipeline.id);
-    if (options.restart) await journal.forget(pipeline.config.pipeline.id);
-    checkUnchanged(journal, pipeline, 'experiment');
-    checkModel(pipeline);
-    if (pipeline.config.training.device === 'cuda') requireCuda();
-    setComputeThreads(pipeline.config.pipeline.threads ?? 0);
+    await claim(journal, pipeline, 'experiment', options.restart);
     if (trace === undefined) {
       const { skipped } = await ingestPipeline(pipeline, folders, { signal: options.signal, onEvent });
       if (skipped > 0) onEvent({ type: 'skipped', samples: skipped });

@@ -8,6 +8,7 @@
 
 #include "arrays.h"
 #include "guard.h"
+#include "handles.h"
 #include "module.h"
 #include "ranges.h"
 #include "workers.h"
@@ -57,15 +58,20 @@ OwnedSelection read_selection(const Arg& arg) {
   return selection;
 }
 
-// C++: std::string freeze(const std::string& folder, const Selection& selection, uint64_t dataset_size)
-// TS:  trainset_freeze(folder: string, selection: RawSelection, datasetSize: number): Promise<string>;
+// C++: std::optional<Frozen> freeze(const std::string& folder, const Selection& selection, const Snapshot& data)
+// TS:  trainset_freeze(folder: string, selection: RawSelection, snapshot: SnapshotHandle): Promise<{ id: string; size: number } | null>;
 Napi::Value trainset_freeze(Call& call) {
   const std::string folder = call.arg(0, "folder").path_text();
-  const uint64_t dataset_size = call.arg(2, "datasetSize").integer(0, kMaxSafeInteger);
   auto selection = std::make_shared<OwnedSelection>(read_selection(call.arg(1, "selection")));
+  const std::shared_ptr<Snapshot> data = call.arg(2, "snapshot").handle<SnapshotHandle>()->snapshot();
   return run_async(call, [=]() -> Deliver {
-    const std::string id = freeze(folder, selection->view(), dataset_size);
-    return [id](Napi::Env env) { return Napi::String::New(env, id); };
+    return [frozen = freeze(folder, selection->view(), *data)](Napi::Env env) -> Napi::Value {
+      if (!frozen) return env.Null();
+      const Napi::Object result = Napi::Object::New(env);
+      result.Set("id", frozen->id);
+      result.Set("size", static_cast<double>(frozen->size));
+      return result;
+    };
   });
 }
 

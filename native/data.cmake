@@ -14,6 +14,7 @@ add_library(sluice_data STATIC
   src/base/file.cpp
   src/base/memory.cpp
   src/base/murmur3.cpp
+  src/select/filter.cpp
   src/select/freshness.cpp
   src/select/uniform.cpp
   src/storage/append.cpp

@@ -1,8 +1,8 @@
 import { defineCommand } from 'citty';
 import { SluiceError } from '../errors.js';
 import { Dataset } from '../native/dataset.js';
-import type { KeyRange } from '../native/types.js';
-import { type Condition, matchingKeys, parseComparisons, parseKeys } from '../pipeline/condition.js';
+import type { KeyRange, SampleFilter } from '../native/types.js';
+import { parseComparisons, parseKeys } from '../pipeline/condition.js';
 import { foldersOf } from '../pipeline/folders.js';
 import { lengthOf } from '../pipeline/living.js';
 import { datasetIds } from './datasets.js';
@@ -21,11 +21,11 @@ export default defineCommand({
     ...sharedArgs,
   },
   run: ({ args }) =>
-    runCommand(args, async ({ mode }) => {
-      const condition = conditionOf(args);
+    runCommand(args, async ({ mode, signal }) => {
+      const filter = filterOf(args);
       const [id] = datasetIds(args.data, args.dataset) as [string];
       using dataset = Dataset.open(foldersOf(args.data).dataset(id), { readOnly: !args.yes });
-      const found = find(dataset, condition);
+      const found = await find(dataset, filter, signal);
       const samples = lengthOf(found);
       if (!args.yes) {
         const text = `${formatCount(samples)} samples of ${id} fit${shown(found)}${samples === 0 ? '' : '\nnothing was deleted; to delete them, say it again with --yes'}`;
@@ -38,17 +38,17 @@ export default defineCommand({
 });
 
 /** All that is given must hold. E_USAGE. */
-function conditionOf({ keys, where, label }: { keys?: string; where?: string; label?: string }): Condition {
+function filterOf({ keys, where, label }: { keys?: string; where?: string; label?: string }): SampleFilter {
   if (keys === undefined && where === undefined && label === undefined)
     throw new SluiceError('E_USAGE', 'delete: which samples? name them with --keys, --where or --label');
   const all = where === undefined ? [] : parseComparisons(where);
   if (label !== undefined) all.push(...parseComparisons(`label = ${label}`));
-  return keys === undefined ? { all } : { keys: parseKeys(keys), all };
+  return keys === undefined ? { where: all } : { keys: parseKeys(keys), where: all };
 }
 
-function find(dataset: Dataset, condition: Condition): KeyRange[] {
+async function find(dataset: Dataset, filter: SampleFilter, signal: AbortSignal): Promise<KeyRange[]> {
   using snapshot = dataset.snapshot({ leaseMs: 0 });
-  return matchingKeys(dataset, snapshot, condition);
+  return await snapshot.findRanges(filter, signal);
 }
 
 /** The first ranges. */

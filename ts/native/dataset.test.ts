@@ -62,6 +62,37 @@ test('rows of several chunks come as one array', async () => {
   dataset.close();
 });
 
+test('samples are found by label, key and time', async () => {
+  using dataset = await makeDataset(temporaryFolder(), chunkRows + 500);
+  await dataset.delete([{ first: 3, end: 5 }]);
+  using snapshot = dataset.snapshot();
+  const labels = snapshot.labels().slice();
+  const expected = Array.from(labels.keys()).filter((key) => labels[key] === 1 && (key < 3 || key >= 5));
+  assert.equal(Array.from(await snapshot.find({ labels: [1] }), Number), expected);
+  assert.is(await snapshot.count({ labels: [1] }), expected.length);
+  assert.is(await snapshot.count({}), chunkRows + 498);
+  assert.equal(await snapshot.findRanges({ where: [{ field: 'time', operator: '<', value: 6000 }] }), [
+    { first: 0, end: 3 },
+    { first: 5, end: 6 },
+  ]);
+  assert.equal(Array.from(await snapshot.find({ keys: [{ first: 8, end: 10 }] })), [8n, 9n]);
+  assert.is((await snapshot.find({ labels: [] })).length, 0);
+  await dataset.append(makeBatch(chunkRows + 500, 10));
+  assert.is(await snapshot.count({}), chunkRows + 498);
+  await expectError('E_ARGUMENT', () => snapshot.find({ keys: [{ first: 0, end: snapshot.size + 1 }] }), /does not exist/);
+  await expectError(
+    'E_ARGUMENT',
+    () => snapshot.find({ where: [{ field: 'time', operator: '<', value: Number.NaN }] }),
+    /where\[0\]\.value/,
+  );
+  await expectError(
+    'E_ARGUMENT',
+    () => snapshot.find({ where: [{ field: 'x' as 'key', operator: '<', value: 1 }] }),
+    /"key", "time" or "label"/,
+  );
+  await expectError('E_ABORTED', () => snapshot.find({}, AbortSignal.abort()));
+});
+
 test('writing into a view changes neither the index nor another view', async () => {
   const folder = temporaryFolder();
   const dataset = await makeDataset(folder, 5000);

@@ -1,7 +1,7 @@
 // A dataset on disk and consistent read views of it.
 import { SluiceError } from '../errors.js';
 import { native, stoppable } from './call.js';
-import type { DatasetHandle, SnapshotHandle } from './raw.js';
+import type { Addon, DatasetHandle, RawSampleFilter, SnapshotHandle, StopHandle } from './raw.js';
 import { flatRanges, rangesOf } from './ranges.js';
 import type {
   Batch,
@@ -13,6 +13,7 @@ import type {
   Deletion,
   KeyRange,
   LabelStatistics,
+  SampleFilter,
   Schema,
 } from './types.js';
 
@@ -207,6 +208,39 @@ export class Snapshot {
   living(first = 0, end = this.size): KeyRange[] {
     this.renew();
     return rangesOf(native((addon) => addon.snapshot_living(this.handle, first, end)));
+  }
+
+  /**
+   * Keys of the samples that fit, in increasing order, found off the main thread in one pass over the labels (and over the times
+   * where they are not in order). E_ARGUMENT for keys that do not exist or more than one array holds (536,870,911; ask
+   * for fewer keys at a time), E_ABORTED, E_CORRUPT.
+   */
+  find(filter: SampleFilter, signal?: AbortSignal): Promise<BigUint64Array> {
+    return this.#search(filter, signal, (addon, raw, stop) => addon.snapshot_find(this.handle, raw, stop));
+  }
+
+  /** The same as ranges of keys. */
+  async findRanges(filter: SampleFilter, signal?: AbortSignal): Promise<KeyRange[]> {
+    return rangesOf(await this.#search(filter, signal, (addon, raw, stop) => addon.snapshot_find_ranges(this.handle, raw, stop)));
+  }
+
+  /** How many samples fit. */
+  count(filter: SampleFilter, signal?: AbortSignal): Promise<number> {
+    return this.#search(filter, signal, (addon, raw, stop) => addon.snapshot_count(this.handle, raw, stop));
+  }
+
+  #search<T>(
+    { keys, labels, where = [] }: SampleFilter,
+    signal: AbortSignal | undefined,
+    search: (addon: Addon, filter: RawSampleFilter, stop: StopHandle) => Promise<T>,
+  ): Promise<T> {
+    this.renew();
+    const filter = {
+      keys: keys === undefined ? null : flatRanges(keys),
+      labels: labels === undefined ? null : Float32Array.from(labels),
+      where,
+    };
+    return stoppable(signal, (addon, stop) => search(addon, filter, stop));
   }
 
   /** First key in [first, end) whose timestamp is at least t (ms), or end. Timestamps must not decrease. */

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as assert from 'uvu/assert';
 import { SluiceError } from '../errors.js';
-import { Dataset } from './dataset.js';
+import { Dataset, type Snapshot } from './dataset.js';
 import { freezeTrainset } from './trainset.js';
-import type { Batch, EvalPlan, Optimizer, Schema, TrainPlan } from './types.js';
+import type { Batch, EvalPlan, Optimizer, Schema, Selection, TrainPlan } from './types.js';
 
 export const schema: Schema = {
   columns: [
@@ -100,15 +100,22 @@ export const modelPlan = {
   deterministic: true,
 } satisfies Partial<TrainPlan>;
 
+/** The id of a set that is not empty. */
+export async function frozen(folder: string, selection: Selection, snapshot: Snapshot): Promise<string> {
+  const set = await freezeTrainset(folder, selection, snapshot);
+  if (set === null) throw new Error('no sample of the selection is left');
+  return set.id;
+}
+
 /** A plan that trains on all of the dataset's samples and writes `folder`/model.safetensors. */
 export async function makeTrainPlan(folder: string, dataset: Dataset, changes: Partial<TrainPlan> = {}): Promise<TrainPlan> {
-  const size = dataset.size();
+  using snapshot = dataset.snapshot();
   const trainsetFolder = path.join(folder, 'trainsets');
   mkdirSync(trainsetFolder, { recursive: true });
   return {
     ...modelPlan,
     trainsetFolder,
-    trainset: await freezeTrainset(trainsetFolder, { first: 0, end: size }, size),
+    trainset: await frozen(trainsetFolder, { first: 0, end: snapshot.size }, snapshot),
     precision: 'fp32',
     denseOptimizer: optimizer,
     embeddingOptimizer: optimizer,

@@ -38,6 +38,11 @@ export type RawCompactReport = { samples: number; segments: number; bytesBefore:
 /** Of the samples that were not deleted; classes: samples of each, [] where the label is a number. */
 export type RawLabelStatistics = { samples: number; mean: number; deviation: number; least: number; greatest: number; classes: number[] };
 
+/** A value of `time` is in ms. */
+export type RawComparison = { field: 'key' | 'time' | 'label'; operator: '<' | '<=' | '>' | '>=' | '=' | '!='; value: number };
+/** All must hold. keys: pairs of first and end; labels: one of them. */
+export type RawSampleFilter = { keys: BigUint64Array | null; labels: Float32Array | null; where: readonly RawComparison[] };
+
 export type RawBatch = {
   timestamps: BigInt64Array; // ms
   labels: Float32Array;
@@ -267,6 +272,10 @@ export interface Addon {
   snapshot_labels(snapshot: SnapshotHandle, first: number, rows: number): Float32Array;
   /** First key whose timestamp (ms) >= t in [first, end), or end. */
   snapshot_lower_bound_time(snapshot: SnapshotHandle, t: number, first: number, end: number): number;
+  /** Of the living samples that fit: how many, their keys in order, or runs of keys (pairs of first and end). */
+  snapshot_count(snapshot: SnapshotHandle, filter: RawSampleFilter, stop: StopHandle): Promise<number>;
+  snapshot_find(snapshot: SnapshotHandle, filter: RawSampleFilter, stop: StopHandle): Promise<BigUint64Array>;
+  snapshot_find_ranges(snapshot: SnapshotHandle, filter: RawSampleFilter, stop: StopHandle): Promise<BigUint64Array>;
   /** Detaches every view: a read then throws a TypeError. Idempotent. */
   snapshot_close(snapshot: SnapshotHandle): void;
 
@@ -289,8 +298,8 @@ export interface Addon {
     seed: number,
   ): Promise<BigUint64Array>;
 
-  /** Resolves with the set's id (32 hex digits). */
-  trainset_freeze(folder: string, selection: RawSelection, datasetSize: number): Promise<string>;
+  /** Resolves with the set's id (32 hex digits) and size: without samples that are deleted; null where none is left. */
+  trainset_freeze(folder: string, selection: RawSelection, snapshot: SnapshotHandle): Promise<{ id: string; size: number } | null>;
   /** Reads all of it: rejects with E_CORRUPT, or resolves with its size. */
   trainset_check(folder: string, id: string): Promise<number>;
   /** Entries whose keys lie in the ranges. */

@@ -1,14 +1,17 @@
 // Frozen trigger training sets: immutable files of keys and weights, named by their content.
 import { native } from './call.js';
+import type { Snapshot } from './dataset.js';
 import { flatRanges } from './ranges.js';
-import type { KeyRange, Selection } from './types.js';
+import type { FrozenSet, KeyRange, Selection } from './types.js';
 
 /**
- * Writes the set durably below `folder` and resolves with its id (32 hex digits); the same set has the same id and is
- * written once. E_ARGUMENT for an empty set or a key >= datasetSize, E_NOT_FINITE for a weight that is negative, NaN or infinite.
+ * Writes the set durably below `folder`, without samples that are deleted in the snapshot, and resolves with its id (32 hex
+ * digits) and size; null where none is left. The same set has the same id and is written once. E_ARGUMENT for an empty
+ * selection or a key >= snapshot.size, E_NOT_FINITE for a weight that is negative, NaN or infinite.
  */
-export function freezeTrainset(folder: string, selection: Selection, datasetSize: number): Promise<string> {
-  return native((addon) => addon.trainset_freeze(folder, selection, datasetSize));
+export function freezeTrainset(folder: string, selection: Selection, snapshot: Snapshot): Promise<FrozenSet | null> {
+  snapshot.renew();
+  return native((addon) => addon.trainset_freeze(folder, selection, snapshot.handle));
 }
 
 /** Reads all of a set and resolves with its size. E_NOT_FOUND, E_CORRUPT. */

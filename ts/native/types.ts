@@ -7,6 +7,7 @@ import type {
   RawColumn,
   RawCompactProgress,
   RawCompactReport,
+  RawComparison,
   RawDamage,
   RawEvalPlan,
   RawFeatures,
@@ -35,6 +36,16 @@ export type CompactProgress = RawCompactProgress;
 export type CompactReport = RawCompactReport;
 /** Keys from `first` up to, without, `end`. */
 export type KeyRange = { first: number; end: number };
+export type Comparison = RawComparison;
+/** What a search for samples asks; all must hold. Without any: all samples that were not deleted. */
+export type SampleFilter = {
+  keys?: readonly KeyRange[];
+  /** The sample has one of these. */
+  labels?: readonly number[];
+  /** Comparisons of key, time (ms since 1970) and label. Labels are stored as 32-bit floats, and the value is rounded to one. */
+  where?: readonly Comparison[];
+};
+export type FrozenSet = { id: string; size: number };
 /** An entry of the audit log. */
 export type Deletion = { number: number; timeMs: number; reason: string; keys: KeyRange[] };
 export type LabelStatistics = RawLabelStatistics;

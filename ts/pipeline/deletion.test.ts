@@ -1,16 +1,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Dataset } from '../native/dataset.js';
-import { freezeTrainset, readTrainset } from '../native/trainset.js';
+import { expectError, frozen } from '../native/fixture.test.helper.js';
+import { readTrainset } from '../native/trainset.js';
 import type { KeyRange } from '../native/types.js';
 import { affectedModels } from './affected.js';
-import { matchingKeys, parseComparisons, parseKeys } from './condition.js';
+import { parseComparisons, parseKeys } from './condition.js';
 import { DeletionWatch } from './deletion-watch.js';
 import type { RunEvent } from './events.js';
 import { inWorkplace, rows } from './fixture.test.helper.js';
 import { foldersOf } from './folders.js';
 import { Journal } from './journal.js';
-import { lengthOf, livingSelection, uniformLiving } from './living.js';
+import { lengthOf, uniformLiving } from './living.js';
 import { SluiceError } from '../errors.js';
 
 const test = suite('deletion');
@@ -87,11 +88,10 @@ test('a deletion aborts the training of a set that holds the sample, and of no o
   inWorkplace(async ({ run, data }) => {
     await run();
     const folder = foldersOf(data).trainsets;
-    const [with50, without] = [
-      await freezeTrainset(folder, { first: 0, end: 100 }, rows),
-      await freezeTrainset(folder, { first: 100, end: 200 }, rows),
-    ];
     using dataset = Dataset.open(datasetOf(data), { readOnly: true });
+    using snapshot = dataset.snapshot();
+    const with50 = await frozen(folder, { first: 0, end: 100 }, snapshot);
+    const without = await frozen(folder, { first: 100, end: 200 }, snapshot);
     const hit = new DeletionWatch(dataset, folder, with50, dataset.deletionCount());
     const other = new DeletionWatch(dataset, folder, without, dataset.deletionCount());
     const training = setInterval(() => {}, 10_000); // which keeps the process alive, as the watch does not
@@ -113,7 +113,9 @@ test('a set that was frozen but not trained is frozen anew without the sample', 
     assert.is((await run(record, { signal: controller.signal, onEvent: stop }).catch((e) => e)).code, 'E_ABORTED');
     // As a run leaves it that is cut off between freezing and training.
     const journal = await Journal.open(foldersOf(data).state);
-    const trainset = await freezeTrainset(foldersOf(data).trainsets, { first: 672, end: 1344 }, rows);
+    const dataset = Dataset.open(datasetOf(data), { readOnly: true });
+    const trainset = await frozen(foldersOf(data).trainsets, { first: 672, end: 1344 }, dataset.snapshot());
+    dataset.close();
     await journal.putSet('tiny', 1, { trainset, size: 672 });
     await journal.close();
     await remove(data, { first: 800, end: 805 });
@@ -143,16 +145,12 @@ test('models are affected by their set and by the models they began from', () =>
     }
   }));
 
-test('selections are filtered, and samplers draw from the living', () =>
+test('samplers draw from the living', () =>
   inWorkplace(async ({ run, data }) => {
     await run();
     await remove(data, { first: 10, end: 20 }, { first: 30, end: 31 });
     using dataset = Dataset.open(datasetOf(data), { readOnly: true });
     using snapshot = dataset.snapshot();
-    assert.equal(livingSelection(snapshot, { first: 100, end: 200 }), { first: 100, end: 200 });
-    assert.equal(livingSelection(snapshot, { first: 5, end: 20 }), { first: 5, end: 10 });
-    const listed = livingSelection(snapshot, { keys: BigUint64Array.of(31n, 30n, 9n, 15n), weights: Float32Array.of(1, 2, 3, 4) });
-    assert.equal(listed, { keys: BigUint64Array.of(31n, 9n), weights: Float32Array.of(1, 3) });
     const drawn = Array.from(await uniformLiving(snapshot, 0, 40, 25, 7), Number);
     assert.is(new Set(drawn).size, 25);
     assert.ok(drawn.every((key) => key < 40 && key !== 30 && (key < 10 || key >= 20)));
@@ -166,18 +164,18 @@ test('conditions find what they say', () =>
     using dataset = Dataset.open(datasetOf(data), { readOnly: true });
     using snapshot = dataset.snapshot();
     const find = (where: string, keys?: string) =>
-      matchingKeys(dataset, snapshot, { all: parseComparisons(where), ...(keys === undefined ? {} : { keys: parseKeys(keys) }) });
+      snapshot.findRanges({ where: parseComparisons(where), ...(keys === undefined ? {} : { keys: parseKeys(keys) }) });
     // A quarter of an hour apart from 2020-01-06 on.
-    assert.equal(find('time < 2020-01-06T02:00:00Z'), [{ first: 4, end: 8 }]);
-    assert.equal(find('time >= 2020-01-06T02:00:00Z and time <= 2020-01-06T02:30:00Z'), [{ first: 8, end: 11 }]);
-    assert.equal(find('time = 2020-01-06T02:00:00Z'), [{ first: 8, end: 9 }]);
-    assert.equal(find('key > 10 and key <= 12.5'), [{ first: 11, end: 13 }]);
-    assert.equal(find('key != 12', '10-14,100'), [
+    assert.equal(await find('time < 2020-01-06T02:00:00Z'), [{ first: 4, end: 8 }]);
+    assert.equal(await find('time >= 2020-01-06T02:00:00Z and time <= 2020-01-06T02:30:00Z'), [{ first: 8, end: 11 }]);
+    assert.equal(await find('time = 2020-01-06T02:00:00Z'), [{ first: 8, end: 9 }]);
+    assert.equal(await find('key > 10 and key <= 12.5'), [{ first: 11, end: 13 }]);
+    assert.equal(await find('key != 12', '10-14,100'), [
       { first: 10, end: 12 },
       { first: 13, end: 15 },
       { first: 100, end: 101 },
     ]);
-    const [ones, zeros] = [find('label = 1'), find('label < 1')];
+    const [ones, zeros] = [await find('label = 1'), await find('label < 1')];
     assert.is(lengthOf(ones) + lengthOf(zeros), rows - 4);
     const labels = snapshot.labels(0, rows).slice();
     assert.ok(ones.every(({ first, end }) => labels.subarray(first, end).every((label) => label === 1)));
@@ -193,7 +191,7 @@ test('conditions find what they say', () =>
         (e: unknown) => e instanceof SluiceError && e.code === 'E_USAGE',
         wrong,
       );
-    assert.throws(() => find('label = 1', `${rows}`), /does not exist/);
+    await expectError('E_ARGUMENT', () => find('label = 1', `${rows}`), /does not exist/);
   }));
 
 test.run();

@@ -6,7 +6,7 @@ import { Metadata } from '../native/metadata.js';
 import { selectFreshness } from '../native/select.js';
 import type { Recorded, Selection } from '../native/types.js';
 import type { ArrivalBatch, SelectedSet, SelectionContext, TriggerDecision } from '../policies/define.js';
-import { livingSelection, uniformLiving } from './living.js';
+import { uniformLiving } from './living.js';
 import type { TriggerRecord } from './results.js';
 
 /** E_POLICY unless the decision names a sample of the batch (or the one before it), after the previous trigger. */
@@ -25,14 +25,14 @@ export function triggerSeed(seed: number, triggerId: number): number {
   return Number((BigInt(seed) * 1_000_003n + BigInt(triggerId) + 1n) % 9_007_199_254_740_881n);
 }
 
-/** The trigger training set D_x, checked and without deleted samples; null when the policy selected nothing. */
+/** The trigger training set D_x, checked; null when the policy selected nothing. It may hold deleted samples, which freezing leaves out. */
 export async function select(
   pipeline: LoadedPipeline,
   snapshot: Snapshot,
   recordedFolder: string,
   trigger: TriggerRecord,
   first: number,
-): Promise<{ selection: Selection; size: number } | null> {
+): Promise<Selection | null> {
   const { policy, config } = pipeline.selection;
   const end = trigger.key + 1;
   const seed = triggerSeed(pipeline.config.pipeline.seed, trigger.id);
@@ -45,11 +45,7 @@ export async function select(
     if (error instanceof SluiceError) throw error;
     throw new SluiceError('E_POLICY', `selection policy '${policy.id}' failed: ${(error as Error)?.message ?? error}`, { cause: error });
   }
-  const checked = checkSelected(policy.id, set, end);
-  if (checked === null) return null;
-  const selection = livingSelection(snapshot, checked);
-  const size = 'keys' in selection ? selection.keys.length : selection.end - selection.first;
-  return size === 0 ? null : { selection, size };
+  return checkSelected(policy.id, set, end);
 }
 
 function selectionContext(

@@ -174,10 +174,9 @@ export class Steps {
     const earlier = records ? journal.set(this.#id, trigger.id) : undefined;
     if (earlier !== undefined && !(await this.#holdsDeleted(earlier))) return earlier;
     const set = await withSnapshot(async (snapshot) => {
-      const selected = await select(pipeline, snapshot, this.recorded, trigger, first);
-      if (selected === null) return null;
-      const trainset = await freezeTrainset(folders.trainsets, selected.selection, snapshot.size);
-      return { trainset, size: selected.size };
+      const selection = await select(pipeline, snapshot, this.recorded, trigger, first);
+      const frozen = selection === null ? null : await freezeTrainset(folders.trainsets, selection, snapshot);
+      return frozen === null ? null : { trainset: frozen.id, size: frozen.size };
     });
     if (set !== null && records) await journal.putSet(this.#id, trigger.id, set);
     return set;

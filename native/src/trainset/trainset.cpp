@@ -204,6 +204,72 @@ std::string freeze(const std::string& folder, const Selection& selection, uint64
   return id;
 }
 
+namespace {
+
+/// What is left of a selection, with the memory that it needs.
+struct Living {
+  Selection selection;
+  std::vector<uint64_t> keys;
+  std::vector<float> weights;
+};
+
+/// Deleted keys below `size` by chunk, for many look-ups in any order.
+class Gone {
+ public:
+  Gone(const KeySet& keys, uint64_t size) : chunks_((size + kChunkRows - 1) / kChunkRows) {
+    for (const auto& [chunk, bits] : keys.chunks()) {
+      if (chunk < chunks_.size()) chunks_[chunk] = bits.data();
+    }
+  }
+  bool operator()(uint64_t key) const {
+    const uint64_t* bits = chunks_[key / kChunkRows];
+    return bits != nullptr && (bits[key % kChunkRows / 64] >> (key % 64) & 1U) != 0;
+  }
+
+ private:
+  std::vector<const uint64_t*> chunks_;
+};
+
+/// The selection without the keys that are gone, of which it has some.
+Living living(const Selection& s, const KeySet& deleted, const Gone& gone) {
+  Living left;
+  if (s.keys == nullptr) {
+    const std::vector<KeyRange> ranges = deleted.missing_in(s.first, s.end);
+    if (ranges.size() == 1) {
+      left.selection.first = ranges[0].first;
+      left.selection.end = ranges[0].end;
+      left.selection.count = ranges[0].end - ranges[0].first;
+      return left;
+    }
+    for (const KeyRange& range : ranges) {
+      for (uint64_t key = range.first; key < range.end; ++key) left.keys.push_back(key);
+    }
+  }
+  for (uint64_t i = 0; s.keys != nullptr && i < s.count; ++i) {
+    if (gone(s.keys[i])) continue;
+    left.keys.push_back(s.keys[i]);
+    if (s.weights != nullptr) left.weights.push_back(s.weights[i]);
+  }
+  left.selection.keys = left.keys.data();
+  left.selection.weights = s.weights == nullptr ? nullptr : left.weights.data();
+  left.selection.count = left.keys.size();
+  return left;
+}
+
+}  // namespace
+
+std::optional<Frozen> freeze(const std::string& folder, const Selection& selection, const Snapshot& data) {
+  check_selection(selection, data.size());
+  const KeySet& deleted = data.deleted();
+  const Gone gone(deleted, data.size());
+  const bool whole = selection.keys == nullptr ? deleted.count_in(selection.first, selection.end) == 0
+                                               : deleted.empty() || std::none_of(selection.keys, selection.keys + selection.count, gone);
+  if (whole) return Frozen{freeze(folder, selection, data.size()), selection.count};
+  const Living left = living(selection, deleted, gone);
+  if (left.selection.count == 0) return std::nullopt;
+  return Frozen{freeze(folder, left.selection, data.size()), left.selection.count};
+}
+
 uint64_t TrainSet::count_in(const std::vector<KeyRange>& ranges) const {
   constexpr uint64_t kBlock = 1 << 16;
   std::vector<uint32_t> positions(kBlock);

@@ -7,10 +7,11 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "storage/deletions.h"
+#include "storage/dataset.h"
 
 namespace sluice {
 
@@ -28,6 +29,15 @@ struct Selection {
 /// Writes the set (temporary file, fsync, rename) and returns its id; a set that is there already is kept.
 /// E_ARGUMENT for an empty set, a key >= dataset_size; E_NOT_FINITE for a weight that is negative or not finite.
 std::string freeze(const std::string& folder, const Selection& selection, uint64_t dataset_size);
+
+/// A set that was written, or was there: `size` entries.
+struct Frozen {
+  std::string id;
+  uint64_t size = 0;
+};
+/// The same of samples of a snapshot, without those that are deleted in it: no set that was frozen so ever holds one.
+/// Nothing where none is left.
+std::optional<Frozen> freeze(const std::string& folder, const Selection& selection, const Snapshot& data);
 
 class TrainSet {
  public:

@@ -101,5 +101,45 @@ TEST(TrainSet, DamageIsNoticed) {
   EXPECT_EQ(error_of([&] { TrainSet::open(folder.path(), id); }).first, "E_CORRUPT");
 }
 
+/// Deleting before freezing keeps samples out whatever a selection names.
+TEST(TrainSet, FrozenFromASnapshotHoldsNoDeletedSample) {
+  const testing::TemporaryFolder folder;
+  const auto data = Dataset::create(folder.file("data"), {{}, LabelKind::kClass, 2});
+  constexpr uint64_t kRows = kChunkRows + 100;
+  const std::vector<int64_t> times(kRows);
+  const std::vector<float> labels(kRows);
+  AppendBatch batch;
+  batch.rows = kRows;
+  batch.timestamps = times.data();
+  batch.labels = labels.data();
+  data->append(batch);
+  const auto before = data->snapshot();
+  data->remove({{10, 20}, {30, 31}, {kChunkRows - 1, kChunkRows + 1}}, "", 0);
+  const auto after = data->snapshot();
+  const auto freeze_in = [&](const Selection& s, const Snapshot& snapshot) { return freeze(folder.path(), s, snapshot); };
+  const auto keys_of = [&](const std::optional<Frozen>& frozen) {
+    const auto set = TrainSet::open(folder.path(), frozen->id);
+    EXPECT_EQ(set->size(), frozen->size);
+    std::vector<uint64_t> keys(set->size());
+    std::vector<uint32_t> positions(set->size());
+    std::iota(positions.begin(), positions.end(), 0U);
+    set->get(positions.data(), positions.size(), keys.data(), nullptr);
+    return keys;
+  };
+  EXPECT_EQ(freeze_in(range(0, kRows), *before)->size, kRows);
+  EXPECT_EQ(freeze_in(range(0, kRows), *after)->size, kRows - 13);
+  EXPECT_EQ(keys_of(freeze_in(range(5, 20), *after)), (std::vector<uint64_t>{5, 6, 7, 8, 9}));
+  EXPECT_EQ(freeze_in(range(5, 20), *after)->id, freeze_in(range(5, 10), *before)->id);
+  EXPECT_EQ(keys_of(freeze_in(range(28, 33), *after)), (std::vector<uint64_t>{28, 29, 31, 32}));
+  const std::vector<uint64_t> keys{31, 30, kChunkRows, 9, 15};
+  const std::vector<float> weights{1, 2, 3, 4, 5};
+  const auto listed = freeze_in(list(keys, weights), *after);
+  EXPECT_EQ(keys_of(listed), (std::vector<uint64_t>{31, 9}));
+  EXPECT_EQ(listed->id, freeze_in(list({31, 9}, {1, 4}), *before)->id);
+  EXPECT_FALSE(freeze_in(range(12, 15), *after));
+  EXPECT_FALSE(freeze_in(list({30, 15}), *after));
+  EXPECT_EQ(testing::error_of([&] { freeze_in(range(0, kRows + 1), *after); }).first, "E_ARGUMENT");
+}
+
 }  // namespace
 }  // namespace sluice

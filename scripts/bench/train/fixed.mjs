@@ -17,13 +17,13 @@ const sections = {
 };
 
 /** Milliseconds before the first and after the last step, medians of several trainings, each on a set of its own. */
-async function cost({ trainsetFolder, train }, choose) {
+async function cost({ trainsetFolder, train }, snapshot, choose) {
   const { freezeTrainset } = await load('native/trainset.js');
   const before = [];
   const after = [];
   for (let i = 0; i < 9; i++) {
     const start = performance.now();
-    const trainset = await freezeTrainset(trainsetFolder, await choose(i), 2 * rows);
+    const { id: trainset } = await freezeTrainset(trainsetFolder, await choose(i), snapshot);
     const frozen = performance.now() - start;
     const result = await train(trainset);
     before.push(frozen + 1000 * result.startSeconds);
@@ -53,8 +53,9 @@ export async function measure() {
     const dataset = await makeDataset(join(folder, 'dataset'), { rows: 2 * rows, ...shape });
     try {
       const training = await trainer(folder, dataset, { ...shape, ...sections });
-      const newData = await cost(training, (i) => ({ first: i, end: i + rows }));
-      const uniform = await cost(training, async (i) => ({ keys: await selectUniform(0, 2 * rows, rows, i), weights: null }));
+      const snapshot = dataset.snapshot({ leaseMs: 0 });
+      const newData = await cost(training, snapshot, (i) => ({ first: i, end: i + rows }));
+      const uniform = await cost(training, snapshot, async (i) => ({ keys: await selectUniform(0, 2 * rows, rows, i), weights: null }));
       return [
         row('a million new samples', newData, 'The set is a range; the shuffle of a million keys is what takes the time.'),
         row('a uniform sample of a million of two', uniform, 'Chosen, sorted, hashed and written durably.'),

@@ -52,7 +52,7 @@ export async function measure({ quick }) {
       for (const [name, model] of Object.entries(models)) {
         const { trainsetFolder, train } = await trainer(folder, dataset, { ...model, training });
         const rows = Math.min(most, model.samples);
-        const set = await freezeTrainset(trainsetFolder, { first: 0, end: rows }, most);
+        const set = (await freezeTrainset(trainsetFolder, { first: 0, end: rows }, dataset.snapshot())).id;
         const metadata = join(folder, `metadata-${name}`);
         mkdirSync(metadata);
         const record = { record: { folder: metadata, values: ['loss', 'gradient-norm', 'confidence'] } };

@@ -78,6 +78,8 @@ export function describe(event: RunEvent): string | null {
       return event.recorded
         ? null
         : `  evaluated on ${event.evaluation.length} window${event.evaluation.length === 1 ? '' : 's'}; ${nextWindow(event.evaluation)}`;
+    case 'leading':
+      return `the policy is led to where it was: ${formatCount(event.key)} of ${formatCount(event.samples)} samples`;
     case 'serving': {
       const where = event.device === 'cpu' ? '' : `, trains on ${event.device}`;
       const waiting = event.waiting === 0 ? '' : `, ${event.waiting} of them to be trained`;

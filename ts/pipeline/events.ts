@@ -23,7 +23,9 @@ export type RunEvent =
   | { type: 'discarded'; triggerId: number; trainset: string }
   | { type: 'evaluate'; triggerId: number; done: number; total: number }
   | { type: 'evaluated'; triggerId: number; evaluation: WindowMetrics[]; recorded: boolean }
-  /** Production mode: the pipeline takes samples; `informed` of them the policy has seen. */
+  /** Production mode: the policy is led through what it saw before, and has come to the key `key` of `samples`. */
+  | { type: 'leading'; key: number; samples: number }
+  /** The policy has been led to where it was, which is `informed` samples. */
   | { type: 'serving'; pipelineId: string; samples: number; informed: number; triggers: number; waiting: number; device: string }
   /** The policy has seen the samples before `key`. */
   | { type: 'arrival'; key: number }

@@ -86,6 +86,16 @@ export class Journal {
     return this.#db.get([pipeline, 'trace', page]) as number[] | undefined;
   }
 
+  /** Number of the last page of a trace; -1 when there is none. */
+  lastTracePage(pipeline: string): number {
+    const [start, end]: Key[] = [
+      [pipeline, 'trace', Number.MAX_SAFE_INTEGER],
+      [pipeline, 'trace', -1],
+    ];
+    for (const key of this.#db.getKeys({ start: start as Key, end: end as Key, reverse: true, limit: 1 })) return key[2] as number;
+    return -1;
+  }
+
   /** The pages of the trace that changed, and the triggers that were decided on or changed, all or nothing. */
   putArrival(pipeline: string, pages: [page: number, entries: number[]][], triggers: readonly TriggerRecord[]): Promise<void> {
     return this.#putAll([

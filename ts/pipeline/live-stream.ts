@@ -2,21 +2,23 @@
 // What the policy decides is journalled together with the batch's border.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SluiceError } from '../errors.js';
-import type { Snapshot } from '../native/dataset.js';
 import type { ArrivalBatch, Trigger } from '../policies/define.js';
+import type { PipelineRecord } from './journal.js';
 import type { Bell, Loops } from './live-loop.js';
 import type { Pending } from './pending.js';
-import { arrivals } from './replay.js';
+import { Arrivals } from './replay.js';
 import type { EvalWindow, TrainingRecord, TriggerRecord } from './results.js';
 import { checkDecision } from './select.js';
 import type { Steps } from './steps.js';
-import { readTrace, TraceWriter } from './trace.js';
+import { readTrace, TraceWriter, traceEnd } from './trace.js';
 import { GrowingWindows } from './windows.js';
 
 /** Batches that are shown to the policy before their borders are journalled together. */
 const batchesPerCommit = 64;
-/** Steps of a replay between two turns of the event loop. */
-const stepsPerTurn = 256;
+/** Time that a replay takes between two turns of the event loop, in which samples are taken, ms. */
+const turnMs = 10;
+/** Time between two reports of a replay, ms. */
+const reportMs = 5000;
 
 export class LiveStream {
   readonly #steps: Steps;
@@ -81,33 +83,64 @@ export class LiveStream {
 
   // --- going on after a stop ---------------------------------------------------------------------------------------
 
+  /** E_CHANGED where the dataset has fewer samples than the policy has seen. To be asked before others arrive. */
+  check(): void {
+    const { journal, dataset, pipeline } = this.#steps.context;
+    const [size, end] = [dataset.size(), traceEnd(journal, this.#id)];
+    if (end <= size) return;
+    const message = `dataset ${pipeline.config.dataset.id} has ${size} samples, the policy has seen ${end}`;
+    throw new SluiceError('E_CHANGED', message, { hint: 'start it anew: sluice serve --restart' });
+  }
+
   /**
    * Leads the policy to where it was: replays the trace and compares what it decides with the journal. `deletions`: those that the dataset had
-   * seen when the pipeline began; `evaluated`: the last window that was. Returns the triggers of whose trainings the policy was told.
+   * seen when the pipeline began; `windows`: those that were evaluated. Returns the triggers of whose trainings the policy was told.
    * E_CHANGED, E_ABORTED.
    */
-  async lead({ deletions, evaluated }: { deletions: number; evaluated: number }): Promise<ReadonlySet<number>> {
+  async lead({ deletions = 0, windows }: Pick<PipelineRecord, 'deletions' | 'windows'>): Promise<ReadonlySet<number>> {
     const { journal, dataset } = this.#steps.context;
-    this.#stands = deletions !== dataset.deletionCount();
+    const evaluated = windows.at(-1);
+    if (evaluated !== undefined) this.#windows.countFrom(evaluated);
     using snapshot = dataset.snapshot({ leaseMs: 0 });
+    this.#stands = deletions !== dataset.deletionCount();
+    const view = new Arrivals(snapshot);
     const told = new Set<number>();
-    let step = 0;
+    const turn = this.#turns();
     for (const entry of readTrace(journal, this.#id)) {
-      if (++step % stepsPerTurn === 0) await nextTurn();
-      if (this.#loops.stopped) throw new SluiceError('E_ABORTED', 'stopped on request');
+      const pause = turn();
+      if (pause !== undefined) await pause;
       if ('trained' in entry) {
         told.add(entry.trained);
         this.#steps.tell(this.#trigger, journal.training(this.#id, entry.trained) as TrainingRecord);
         continue;
       }
-      if (entry.end > snapshot.size) throw this.#replaced(snapshot.size);
-      const { triggers, ended } = this.#inform(snapshot, entry.end);
+      const { triggers, ended } = this.#inform(view, entry.end);
       if (!this.#stands) for (const trigger of triggers) this.#checkRecorded(trigger);
-      this.ended.push(...ended.filter(({ index }) => index > evaluated));
+      this.ended.push(...ended.filter(({ index }) => index > (evaluated?.index ?? -1)));
     }
     if (this.#stands) this.#takeRecorded();
     else this.#checkComplete();
     return told;
+  }
+
+  /** To be called at every step of a replay: lets others have their turn now and then, and tells how far it is. E_ABORTED. */
+  #turns(): () => Promise<void> | undefined {
+    const { journal, onEvent } = this.#steps.context;
+    const samples = traceEnd(journal, this.#id);
+    let turned = performance.now();
+    let told = turned;
+    return () => {
+      const now = performance.now();
+      if (now - turned < turnMs) return undefined;
+      if (this.#loops.stopped) throw new SluiceError('E_ABORTED', 'stopped on request');
+      if (now - told > reportMs) {
+        onEvent({ type: 'leading', key: this.#informed, samples });
+        told = now;
+      }
+      return nextTurn().then(() => {
+        turned = performance.now();
+      });
+    };
   }
 
   #checkRecorded(trigger: TriggerRecord): void {
@@ -129,11 +162,6 @@ export class LiveStream {
   #checkComplete(): void {
     if (this.#steps.context.journal.trigger(this.#id, this.#triggers) === undefined) return;
     throw this.#changed(`did not fire trigger ${this.#triggers}, which fired before`);
-  }
-
-  #replaced(size: number): SluiceError {
-    const message = `dataset ${this.#steps.context.pipeline.config.dataset.id} has ${size} samples, fewer than the policy has seen`;
-    return new SluiceError('E_CHANGED', message, { hint: 'start it anew: sluice serve --restart' });
   }
 
   #changed(what: string): SluiceError {
@@ -164,9 +192,10 @@ export class LiveStream {
     const records: TriggerRecord[] = [];
     {
       using snapshot = dataset.snapshot({ leaseMs: 0 });
+      const view = new Arrivals(snapshot);
       for (let n = 0; n < batchesPerCommit && this.#informed < snapshot.size; n++) {
         const end = Math.min(snapshot.size, this.#informed + size - (this.#informed % size));
-        const { triggers, ended } = this.#inform(snapshot, end);
+        const { triggers, ended } = this.#inform(view, end);
         this.#trace.push({ end });
         for (const trigger of triggers) records.push(...this.#pending.add(trigger));
         this.ended.push(...ended);
@@ -184,11 +213,11 @@ export class LiveStream {
   }
 
   /** Shows the samples up to the key `end` to the policy as one batch. */
-  #inform(snapshot: Snapshot, end: number): { triggers: TriggerRecord[]; ended: EvalWindow[] } {
+  #inform(view: Arrivals, end: number): { triggers: TriggerRecord[]; ended: EvalWindow[] } {
     const triggers: TriggerRecord[] = [];
     const ended: EvalWindow[] = [];
-    for (const batch of arrivals(() => snapshot, this.#informed, end)) {
-      triggers.push(...this.#decide(snapshot, batch));
+    for (const batch of view.between(this.#informed, end)) {
+      triggers.push(...this.#decide(view, batch));
       ended.push(...this.#windows.add(batch));
       this.#lastSample = batch.firstKey + batch.length - 1;
     }
@@ -196,12 +225,13 @@ export class LiveStream {
     return { triggers, ended };
   }
 
-  #decide(snapshot: Snapshot, batch: ArrivalBatch): TriggerRecord[] {
+  #decide({ snapshot }: Arrivals, batch: ArrivalBatch): TriggerRecord[] {
     const triggers: TriggerRecord[] = [];
     for (const decision of this.#steps.inform(this.#trigger, batch)) {
       const { at, ...rest } = decision;
       const key = at === -1 ? this.#lastSample : batch.firstKey + at;
-      if (this.#stands && key <= this.#lastKey) continue;
+      // Decided already, or nothing is left between two triggers.
+      if ((this.#stands || key !== batch.firstKey + at) && key <= this.#lastKey) continue;
       checkDecision(this.#steps.context.pipeline.trigger.policy.id, decision, batch, this.#lastKey);
       const timeMs = at >= 0 ? batch.time(at) : Number(snapshot.timestamps(key, 1)[0]);
       triggers.push({ ...rest, id: this.#triggers++, key, timeMs });

@@ -1,6 +1,9 @@
 // Production mode: samples arrive while models are trained. One loop shows the stream to the triggering policy (live-stream.ts), the other trains
 // for the triggers that wait (live-worker.ts).
+
+import { SluiceError } from '../errors.js';
 import { deviceName } from './device.js';
+import type { PipelineRecord } from './journal.js';
 import { Loops } from './live-loop.js';
 import { LiveRecord } from './live-record.js';
 import { LiveStream } from './live-stream.js';
@@ -26,6 +29,7 @@ export class Live {
   readonly #record: LiveRecord;
   readonly #stream: LiveStream;
   readonly #worker: LiveWorker;
+  #began: PipelineRecord | undefined;
 
   constructor(steps: Steps, { pending, signal, retryMs = 1000 }: LiveOptions) {
     this.#steps = steps;
@@ -53,20 +57,29 @@ export class Live {
     return { informed, triggers, waiting: this.#pending.length, ...this.#worker.state };
   }
 
-  /** Leads the policy to where it was, and puts back into the queue what is still to be trained. E_CHANGED, E_ABORTED. */
+  /** What has to be sure before samples are taken. E_CHANGED. */
   async begin(): Promise<void> {
+    this.#began = await this.#record.begin();
+    this.#stream.check();
+  }
+
+  /**
+   * Leads the policy to where it was, puts back into the queue what is still to be trained, and runs until the signal aborts: resolves then, once
+   * nothing is under way. Rejects with what ends production mode: E_CHANGED, E_POLICY.
+   */
+  async run(): Promise<void> {
+    await this.#goOn();
+    await this.#loops.run(this.#stream.run(), this.#worker.run());
+    await this.#record.put(this.#stream.informed);
+  }
+
+  async #goOn(): Promise<void> {
     const { dataset, onEvent, pipeline } = this.#steps.context;
-    const { deletions = 0, windows } = await this.#record.begin();
-    const told = await this.#stream.lead({ deletions, evaluated: windows.at(-1)?.index ?? -1 });
+    if (this.#began === undefined) throw new SluiceError('E_INTERNAL', 'run() before begin()');
+    const told = await this.#stream.lead(this.#began);
     await this.#worker.restore(told);
     const { informed, triggers, waiting } = this.state();
     const device = deviceName(this.#steps.recipe.device);
     onEvent({ type: 'serving', pipelineId: pipeline.config.pipeline.id, samples: dataset.size(), informed, triggers, waiting, device });
-  }
-
-  /** Runs until the signal aborts: resolves then, once nothing is under way. Rejects with what ends production mode. */
-  async run(): Promise<void> {
-    await this.#loops.run(this.#stream.run(), this.#worker.run());
-    await this.#record.put(this.#stream.informed);
   }
 }

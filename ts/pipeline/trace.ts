@@ -22,24 +22,22 @@ export function* readTrace(journal: Journal, pipeline: string): Generator<TraceE
 
 /** The key behind the last sample of a trace. */
 export function traceEnd(journal: Journal, pipeline: string): number {
-  let last = 0;
-  for (const entry of readTrace(journal, pipeline)) if ('end' in entry) last = entry.end;
-  return last;
+  for (let page = journal.lastTracePage(pipeline); page >= 0; page--) {
+    const end = journal.tracePage(pipeline, page)?.findLast((entry) => entry >= 0);
+    if (end !== undefined) return end;
+  }
+  return 0;
 }
 
 /** Adds entries at the end of a trace. What pages() returns must be journalled before anything that follows from the entries counts. */
 export class TraceWriter {
-  #page = 0;
-  #entries: Stored[] = [];
+  #page: number;
+  #entries: Stored[];
   readonly #full: [page: number, entries: Stored[]][] = [];
 
   constructor(journal: Journal, pipeline: string) {
-    for (let next = 0; ; next++) {
-      const entries = journal.tracePage(pipeline, next);
-      if (entries === undefined) break;
-      this.#page = next;
-      this.#entries = [...entries];
-    }
+    this.#page = Math.max(0, journal.lastTracePage(pipeline));
+    this.#entries = [...(journal.tracePage(pipeline, this.#page) ?? [])];
   }
 
   push(entry: TraceEntry): void {

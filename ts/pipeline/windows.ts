@@ -2,7 +2,7 @@
 import { SluiceError } from '../errors.js';
 import type { Snapshot } from '../native/dataset.js';
 import type { ArrivalBatch } from '../policies/define.js';
-import { replay } from './replay.js';
+import { halvesOf, replay, timeAt } from './replay.js';
 import type { EvalWindow } from './results.js';
 
 const day = 86_400_000;
@@ -48,14 +48,20 @@ export class GrowingWindows {
 
   constructor(readonly lengthMs: number) {}
 
+  /** Windows are numbered as this one was, also where the samples of the first ones were deleted since. */
+  countFrom({ index, startMs }: EvalWindow): void {
+    this.#origin = startMs - index * this.lengthMs;
+  }
+
   /** The windows that end within the batch. */
   add(batch: ArrivalBatch): EvalWindow[] {
     const ended: EvalWindow[] = [];
     if (batch.length === 0) return ended;
     this.#origin ??= originOf(batch.time(0), this.lengthMs);
     let border = this.#endMs(this.#origin);
+    const halves = halvesOf(batch.timestamps);
     for (let i = 0; i < batch.length; i++) {
-      const ms = batch.time(i);
+      const ms = timeAt(halves, i);
       if (ms < border) continue;
       const key = batch.firstKey + i;
       if (key > this.#first) ended.push(this.#window(this.#origin, key));

@@ -91,8 +91,8 @@ export class GrpcService {
       throw new SluiceError('E_MEMORY', 'too many samples are on their way', { hint: 'send them again after a moment' });
     const { idempotencyKey: key, body } = samples;
     if (key.length > maxKeyLength) throw new SluiceError('E_ARGUMENT', `idempotency_key: expected at most ${maxKeyLength} characters`);
-    const pushed = await inlet.push(body, () => toBatch(samples.columns, spec), key === '' ? undefined : key);
-    metrics.pushed(pushed.count, body.length);
+    const { pushed, repeated } = await inlet.push(body, () => toBatch(samples.columns, spec), key === '' ? undefined : key);
+    if (!repeated) metrics.pushed(pushed.count, body.length);
     return pushed;
   }
 

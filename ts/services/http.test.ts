@@ -131,11 +131,13 @@ test('a key gives the same answer again, also at the same time and after a resta
     ]);
     assert.equal(answers[0]?.json, answers[1]?.json);
     assert.is(size(place), 12);
+    assert.match((await ask(url, '/metrics')).text, 'sluice_pushed_samples_total{pipeline="tiny"} 12\n');
     await first.stop();
     const second = await serving(place, pushing());
     const again = await urlOf(second);
     assert.equal((await push(again, body, key)).json, answers[0]?.json);
     assert.equal((await push(again, jsonRows(10, 12), { 'idempotency-key': 'two' })).json, answers[2]?.json);
+    assert.match((await ask(again, '/metrics')).text, 'sluice_pushed_samples_total{pipeline="tiny"} 0\n');
     const other = await push(again, jsonRows(0, 11), key);
     assert.equal([other.status, other.json.error.code], [409, 'E_EXISTS']);
     // A refused request does not use up its key.

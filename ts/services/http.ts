@@ -142,8 +142,8 @@ export class HttpService {
     if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > maxKeyLength))
       throw new Refusal(400, 'E_ARGUMENT', `Idempotency-Key: expected 1 to ${maxKeyLength} characters`);
     const body = await this.#body(request, response);
-    const pushed = await inlet.push(body, () => toBatch(parseRows(body, form), spec), key);
-    metrics.pushed(pushed.count, body.length);
+    const { pushed, repeated } = await inlet.push(body, () => toBatch(parseRows(body, form), spec), key);
+    if (!repeated) metrics.pushed(pushed.count, body.length);
     return pushed;
   }
 

@@ -17,6 +17,8 @@ import { requestName } from './rows.js';
 
 /** Where a request's samples lie. */
 export type Pushed = { first: number; count: number };
+/** `repeated`: the request had come before. */
+export type Taken = { pushed: Pushed; repeated: boolean };
 
 /** Told of each append. */
 export type OnCommit = (commit: { requests: number; samples: number; seconds: number }) => void;
@@ -69,19 +71,19 @@ export class Inlet {
    * did then. `body`: what the key stands for; `rows` is called when it is new. E_EXISTS for a key that came with another body; E_ARGUMENT for
    * too many samples; E_SOURCE, E_NOT_FINITE, E_LABEL_RANGE as encode(); and the errors of append().
    */
-  async push(body: Buffer, rows: () => RecordBatch, key?: string): Promise<Pushed> {
-    if (key === undefined) return await this.#push(rows(), undefined, '');
+  async push(body: Buffer, rows: () => RecordBatch, key?: string): Promise<Taken> {
+    if (key === undefined) return { pushed: await this.#push(rows(), undefined, ''), repeated: false };
     const hash = createHash('sha256').update(body).digest('base64');
     const stored: Answered | undefined = this.#keys.find(key);
     const known =
       this.#underWay.get(key) ?? (stored && { hash: stored.hash, answer: Promise.resolve({ first: stored.first, count: stored.count }) });
     if (known !== undefined) {
-      if (known.hash === hash) return await known.answer;
+      if (known.hash === hash) return { pushed: await known.answer, repeated: true };
       throw new SluiceError('E_EXISTS', `the Idempotency-Key ${JSON.stringify(key)} came with another content before`);
     }
     const answer = this.#appendLater(rows, key, hash);
     this.#underWay.set(key, { hash, answer });
-    return await answer.finally(() => this.#underWay.delete(key));
+    return { pushed: await answer.finally(() => this.#underWay.delete(key)), repeated: false };
   }
 
   async #appendLater(rows: () => RecordBatch, key: string, hash: string): Promise<Pushed> {

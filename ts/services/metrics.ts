@@ -10,7 +10,7 @@ const requestBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1,
 export class Metrics {
   readonly #registry = new Registry();
   readonly #requests = this.#counter('sluice_http_requests_total', 'Requests that were answered, by status.', ['status']);
-  readonly #pushedSamples = this.#counter('sluice_pushed_samples_total', 'Samples of requests that were acknowledged.');
+  readonly #pushedSamples = this.#counter('sluice_pushed_samples_total', 'Samples of requests that were acknowledged, each once.');
   readonly #pushedBytes = this.#counter('sluice_pushed_bytes_total', 'Bytes of the bodies of requests that were acknowledged.');
   readonly #commits = this.#counter('sluice_commits_total', 'Transactions that appended pushed samples.');
   readonly #files = this.#counter('sluice_ingested_samples_total', 'Samples ingested from watched files.');

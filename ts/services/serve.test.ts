@@ -15,6 +15,7 @@ import { runExperiment } from '../pipeline/run.js';
 import { defineSelection, defineTrigger } from '../policies/define.js';
 import {
   appear,
+  ask,
   arrivedAt,
   csvRows,
   jsonRows,
@@ -374,6 +375,39 @@ test('what cannot begin says why', () =>
       (await failure(loadPipeline(place.write('q.yaml', changed(pushing('port: 0, host: 0.0.0.0')))))).message,
       'serve.http.token',
     );
+  }));
+
+test('samples are taken before the policy has been led to where it was', () =>
+  inWorkplace(async (place) => {
+    let slow = false;
+    const policy = defineTrigger({
+      id: 'slow',
+      summary: 'Takes its time, and never fires.',
+      config: z.strictObject({}),
+      create: () => ({
+        inform() {
+          for (const until = performance.now() + 15; slow && performance.now() < until; );
+          return [];
+        },
+      }),
+    });
+    const change = (pipeline: LoadedPipeline) => withPolicies(pipeline, { trigger: { policy } });
+    const changes = { ...pushing(), 'selection: { id: new-data }': 'replay: { batch: 8 }\nselection: { id: new-data }' };
+    const first = await serving(place, changes, { change });
+    await pushAll(first, [0, 2000]);
+    await first.until(arrivedAt(2000));
+    await first.stop();
+    slow = true;
+    const second = await serving(place, changes, { change });
+    const listening = await second.until((e) => e.type === 'listening');
+    const url = listening.type === 'listening' ? listening.url : '';
+    assert.equal((await push(url, jsonRows(2000, 2100))).json, { first: 2000, count: 100 });
+    assert.is((await ask(url, '/readyz')).status, 200);
+    assert.not.ok(second.events.some((e) => e.type === 'serving'));
+    slow = false;
+    await second.until(arrivedAt(2100));
+    await second.stop();
+    assert.is((await result(place)).dataset.samples, 2100);
   }));
 
 test('a policy that decides otherwise after a restart is told', () =>

@@ -11,8 +11,8 @@ import { Journal } from '../pipeline/journal.js';
 import { Live } from '../pipeline/live.js';
 import { parserPool } from '../pipeline/parsers.js';
 import { Steps } from '../pipeline/steps.js';
-import { openSource } from '../sources/open.js';
 import { tokenizerEntries } from '../sources/coders.js';
+import { openSource } from '../sources/open.js';
 import { SharedStore } from '../sources/shared-store.js';
 import { GrpcService } from './grpc.js';
 import { HttpService } from './http.js';
@@ -77,11 +77,12 @@ function tokenOf(section: string, field: string | undefined): string | undefined
   return token;
 }
 
+type Server = { url: string; close(): Promise<void> };
+
 class Production {
   readonly #onEvent: OnEvent;
   readonly #live: Live;
   readonly #metrics: Metrics;
-  #ready = false;
   #http: HttpService | undefined;
 
   constructor(
@@ -127,59 +128,51 @@ class Production {
     const { config, dir } = this.pipeline;
     const shared = await SharedStore.open(this.dataset, config.dataset, dir, () => this.#live.arrived());
     for (const [key, value] of Object.entries(tokenizerEntries(shared.writer.coders, this.dataset))) this.dataset.setState(key, value);
+    await this.#live.begin();
+    const inlet = new Inlet(shared, config.dataset, ({ seconds }) => this.#metrics.committed(seconds));
+    const servers = await this.#listen(inlet);
     let failure: { error: unknown } | undefined;
-    const part = (work: Promise<void>) =>
+    const untilStopped = (work: Promise<void>) =>
       work.catch((error: unknown) => {
         const stopped = error instanceof SluiceError && error.code === 'E_ABORTED' && this.options.signal.aborted;
         if (!stopped) failure ??= { error };
         this.stop.abort();
       });
-    const inlet = new Inlet(shared, config.dataset, ({ seconds }) => this.#metrics.committed(seconds));
-    await Promise.all([part(this.#listen(inlet)), part(this.#listenGrpc(inlet)), part(this.#produce(shared, inlet))]);
+    // Samples are taken at once, whatever their way: the policy, which is led to where it was meanwhile, does not keep them waiting.
+    const parts = [this.#closeWhenStopped(servers), this.#live.run(), this.#watch(shared), this.#consume(inlet)];
+    await Promise.all(parts.map(untilStopped));
     await shared.settled();
     if (failure !== undefined) throw failure.error;
     this.#onEvent({ type: 'stopped', samples: this.dataset.size(), triggers: this.#live.state().triggers });
   }
 
-  async #produce(shared: SharedStore, inlet: Inlet): Promise<void> {
-    await this.#live.begin();
-    this.#ready = true;
-    const untilStopped = (work: Promise<void>) =>
-      work.catch((error: unknown) => {
-        this.stop.abort();
-        throw error;
-      });
-    const work = [this.#live.run(), this.#watch(shared), this.#consume(inlet)].map(untilStopped);
-    for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason;
+  /** All that take samples by network, or none. */
+  async #listen(inlet: Inlet): Promise<Server[]> {
+    const { dataset: spec, serve } = this.pipeline.config;
+    const shared = { inlet, spec, metrics: this.#metrics, notReady: () => this.#notReady() };
+    const servers: Server[] = [];
+    try {
+      if (serve?.http !== undefined) {
+        const { requestTimeoutMs } = this.options;
+        this.#http = await HttpService.listen({ ...serve.http, token: this.tokens.http, requestTimeoutMs, ...shared });
+        servers.push(this.#http);
+      }
+      if (serve?.grpc !== undefined) servers.push(await GrpcService.listen({ ...serve.grpc, token: this.tokens.grpc, ...shared }));
+    } catch (error) {
+      await Promise.all(servers.map((server) => server.close()));
+      throw error;
+    }
+    for (const { url } of servers) this.#onEvent({ type: 'listening', url });
+    return servers;
   }
 
-  async #listen(inlet: Inlet): Promise<void> {
-    const { dataset: spec, serve } = this.pipeline.config;
-    if (serve?.http === undefined) return;
-    const { host, port, maxBytes, maxPending } = serve.http;
-    const metrics = this.#metrics;
-    const notReady = () => this.#notReady();
-    const limits = { maxBytes, maxPending, requestTimeoutMs: this.options.requestTimeoutMs };
-    const http = await HttpService.listen({ host, port, token: this.tokens.http, ...limits, inlet, spec, metrics, notReady });
-    this.#http = http;
-    this.#onEvent({ type: 'listening', url: http.url });
+  async #closeWhenStopped(servers: readonly Server[]): Promise<void> {
     await aborted(this.stop.signal);
-    await http.close();
-  }
-
-  async #listenGrpc(inlet: Inlet): Promise<void> {
-    const { dataset: spec, serve } = this.pipeline.config;
-    if (serve?.grpc === undefined) return;
-    const notReady = () => this.#notReady();
-    const grpc = await GrpcService.listen({ ...serve.grpc, token: this.tokens.grpc, inlet, spec, metrics: this.#metrics, notReady });
-    this.#onEvent({ type: 'listening', url: grpc.url });
-    await aborted(this.stop.signal);
-    await grpc.close();
+    await Promise.all(servers.map((server) => server.close()));
   }
 
   #notReady(): string | null {
-    if (this.stop.signal.aborted) return 'the server is stopping';
-    return this.#ready ? null : 'the triggering policy is being led to where it was';
+    return this.stop.signal.aborted ? 'the server is stopping' : null;
   }
 
   async #consume(inlet: Inlet): Promise<void> {

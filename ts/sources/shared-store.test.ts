@@ -84,7 +84,7 @@ test('after an append that failed nothing is stored with codes that nobody knows
   const store = new MemoryStore([1]);
   const shared = await open(store);
   const inlet = new Inlet(shared, spec);
-  const push = (...values: string[]) => inlet.push(Buffer.from(values.join()), () => rows(...values), values.join());
+  const push = async (...values: string[]) => (await inlet.push(Buffer.from(values.join()), () => rows(...values), values.join())).pushed;
   await push('a');
   const before = shared.writer;
   const failing = push('b');

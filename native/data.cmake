@@ -30,6 +30,7 @@ add_library(sluice_data STATIC
   src/storage/metadata.cpp
   src/storage/page_walk.cpp
   src/storage/repair.cpp
+  src/storage/scan_trail.cpp
   src/storage/schema.cpp
   src/storage/segments.cpp
   src/storage/snapshot.cpp

@@ -1,7 +1,7 @@
 // Sluice beside its peers in one run. Prints tables and writes them to docs/benchmarks/<part>.md, figures to <part>.json.
 //   npm run bench, npm run bench:train, npm run bench:index    -- [--json] [--quick] [--threads N]
 //   node scripts/bench/bench.mjs train --only dlrm [--only fixed]     one part of the page; the others stay as they were
-//   npm run bench:index -- --keys 1e9                  the index with so many samples; 12.2 GB on disk for 1e9
+//   npm run bench:index -- --keys 1e9                  the index with so many samples; 15 GB on disk for 1e9, in TMPDIR, until it is done
 // --quick: small sizes, prints only. --json: one line for machines instead of the tables.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';

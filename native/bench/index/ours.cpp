@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/rng.h"
 #include "index.h"
+#include "select/filter.h"
 #include "select/select.h"
 #include "storage/dataset.h"
 #include "trainset/trainset.h"
@@ -32,16 +33,32 @@ double scan(const Snapshot& snapshot, int64_t& sum) {
   return seconds_since(start);
 }
 
-/// Seconds to sum the same number of values in plain memory: the bandwidth of one thread of this machine.
-double scan_memory(uint64_t samples, int64_t& sum) {
-  constexpr size_t kPiece = size_t{16} << 20;  // values; 128 MiB, larger than the caches
-  static const Buffer<int64_t> memory = [] {
-    Buffer<int64_t> values(kPiece, "bandwidth measurement");
-    std::fill(values.begin(), values.end(), 1);
-    return values;
-  }();
+/// The bandwidth of one thread of this machine: sums over memory larger than the caches.
+class Memory {
+ public:
+  /// large: in pages of 2 MiB, where the system has such; else as a program gets it that does not ask.
+  explicit Memory(bool large) : large_(large ? kValues : 0, "bandwidth measurement"), plain_(large ? 0 : kValues, 1) {
+    std::fill(large_.begin(), large_.end(), 1);
+  }
+  /// Seconds to sum as many values as there are samples.
+  double scan(uint64_t samples, int64_t& sum) const {
+    const int64_t* values = plain_.empty() ? large_.data() : plain_.data();
+    const auto start = Clock::now();
+    for (uint64_t at = 0; at < samples; at += kValues) sum += sum_of(values, std::min<uint64_t>(kValues, samples - at));
+    return seconds_since(start);
+  }
+
+ private:
+  static constexpr size_t kValues = size_t{8} << 20;  // 64 MiB
+  Buffer<int64_t> large_;
+  std::vector<int64_t> plain_;
+};
+
+/// Seconds to count the samples of one of two labels.
+double scan_labels(const Snapshot& snapshot, int64_t& sum) {
+  const StopFlag never;
   const auto start = Clock::now();
-  for (uint64_t at = 0; at < samples; at += kPiece) sum += sum_of(memory.data(), std::min<uint64_t>(kPiece, samples - at));
+  sum += static_cast<int64_t>(count_samples(snapshot, snapshot.size(), {{}, {{1.0F}}, {}}, never));
   return seconds_since(start);
 }
 
@@ -139,11 +156,14 @@ void bench_ours(const std::string& folder, uint64_t samples) {
   const double first_look_up = look_up(*snapshot, 1, 2);
   int64_t sum = newest;
   const double first = scan(*snapshot, sum);  // from disk, with every checksum verified
-  scan_memory(1, sum);                        // its buffer is there before memory is measured
-  std::vector<double> scans, memory;
+  scan_labels(*snapshot, sum);
+  const Memory plain(false), large(true);
+  std::vector<double> scans, labels, in_plain, in_large;
   for (int i = 0; i < 5; ++i) {
-    memory.push_back(scan_memory(samples, sum));
+    in_plain.push_back(plain.scan(samples, sum));
     scans.push_back(scan(*snapshot, sum));
+    in_large.push_back(large.scan(samples, sum));
+    labels.push_back(scan_labels(*snapshot, sum));
   }
   most.note();
   const double looked_up = look_up(*snapshot, 1000, 3);
@@ -153,11 +173,11 @@ void bench_ours(const std::string& folder, uint64_t samples) {
   const double bytes = static_cast<double>(samples) * 8 / 1e9;
   std::printf(
       "{\"samples\":%llu,\"appendPerSecond\":%.0f,\"openSeconds\":%.6f,\"firstLookUpSeconds\":%.6f,\"lookUpSeconds\":%.8f,"
-      "\"firstScanGBs\":%.2f,\"scanGBs\":%.2f,\"memoryGBs\":%.2f,\"scanShare\":%.3f,\"ownMiB\":%.0f,\"mappedMiB\":%.0f,"
+      "\"firstScanGBs\":%.2f,\"scanGBs\":%.2f,\"labelScanGBs\":%.2f,\"memoryGBs\":%.2f,\"largePagesGBs\":%.2f,\"scanShare\":%.3f,\"ownMiB\":%.0f,\"mappedMiB\":%.0f,"
       "\"gatherPerSecond\":%.0f,\"frozen\":%llu,\"chooseSeconds\":%.3f,\"freezeSeconds\":%.3f,\"bytesPerSample\":%.3f,"
       "\"checksum\":%lld}\n",
       static_cast<unsigned long long>(samples), static_cast<double>(samples) / append_seconds, open_seconds, first_look_up, looked_up, bytes / first,
-      bytes / median(scans), bytes / median(memory), median(memory) / median(scans), most.most().own, most.most().mapped, gathered,
+      bytes / median(scans), bytes / 2 / median(labels), bytes / median(in_plain), bytes / median(in_large), median(in_plain) / median(scans), most.most().own, most.most().mapped, gathered,
       static_cast<unsigned long long>(std::min(kFrozen, samples / 2)), choosing, freezing, bytes_below(path) / static_cast<double>(samples),
       static_cast<long long>(sum));
 }

@@ -7,6 +7,10 @@
 #include "base/error.h"
 #include "select/intervals.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace sluice {
 
 namespace {
@@ -27,22 +31,59 @@ uint64_t to_bits(const uint8_t* bytes) {
   return bits;
 }
 
-/// Bit i: whether values[i] lies in one of the intervals; of 64 values.
+/// Clears bit i of word w where values[64 w + i] lies in none of the intervals.
 template <typename T>
-uint64_t inside(const T* values, const Intervals<T>& intervals) {
-  alignas(64) uint8_t in[kWordRows] = {};
-  for (const auto [low, high] : intervals) {
-    for (size_t i = 0; i < kWordRows; ++i) in[i] |= static_cast<uint8_t>((values[i] >= low ? 1U : 0U) & (values[i] <= high ? 1U : 0U));
+[[gnu::always_inline]] inline void keep_inside(const T* values, size_t words, const Intervals<T>& intervals, uint64_t* bits) {
+  for (size_t w = 0; w < words; ++w, values += kWordRows) {
+    alignas(64) uint8_t in[kWordRows] = {};
+    for (const auto [low, high] : intervals) {
+      for (size_t i = 0; i < kWordRows; ++i) in[i] |= static_cast<uint8_t>((values[i] >= low ? 1U : 0U) & (values[i] <= high ? 1U : 0U));
+    }
+    bits[w] &= to_bits(in);
   }
-  return to_bits(in);
+}
+
+#if defined(__x86_64__)
+/// The same, in wider vectors.
+[[gnu::target("avx2")]] void keep_inside_avx2(const int64_t* values, size_t words, const Intervals<int64_t>& intervals, uint64_t* bits) {
+  keep_inside(values, words, intervals, bits);
+}
+
+/// Of labels by the instruction that takes a comparison's bits, eight at a time.
+[[gnu::target("avx2")]] void keep_inside_avx2(const float* values, size_t words, const Intervals<float>& intervals, uint64_t* bits) {
+  for (size_t w = 0; w < words; ++w, values += kWordRows) {
+    uint64_t in = 0;
+    for (const auto [low, high] : intervals) {
+      const __m256 least = _mm256_set1_ps(low);
+      const __m256 most = _mm256_set1_ps(high);
+      for (unsigned i = 0; i < 8; ++i) {
+        const __m256 eight = _mm256_loadu_ps(values + size_t{8} * i);
+        const __m256 fits = _mm256_and_ps(_mm256_cmp_ps(eight, least, _CMP_GE_OQ), _mm256_cmp_ps(eight, most, _CMP_LE_OQ));
+        in |= static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_ps(fits))) << (8 * i);
+      }
+    }
+    bits[w] &= in;
+  }
+}
+#endif
+
+template <typename T>
+void keep(const T* values, size_t words, const Intervals<T>& intervals, uint64_t* bits) {
+#if defined(__x86_64__)
+  static const bool wide = __builtin_cpu_supports("avx2") != 0;
+  if (wide) return keep_inside_avx2(values, words, intervals, bits);
+#endif
+  keep_inside(values, words, intervals, bits);
 }
 
 /// The same for many classes: table[class] is 1 for those that are wanted, 0 at its end, where all others are looked up.
-uint64_t inside(const float* labels, const std::vector<uint8_t>& table) {
-  alignas(64) uint8_t in[kWordRows];
+void keep(const float* labels, size_t words, const std::vector<uint8_t>& table, uint64_t* bits) {
   const auto last = static_cast<float>(table.size() - 1);
-  for (size_t i = 0; i < kWordRows; ++i) in[i] = table[labels[i] >= 0.0F && labels[i] < last ? static_cast<size_t>(labels[i]) : table.size() - 1];
-  return to_bits(in);
+  for (size_t w = 0; w < words; ++w, labels += kWordRows) {
+    alignas(64) uint8_t in[kWordRows];
+    for (size_t i = 0; i < kWordRows; ++i) in[i] = table[labels[i] >= 0.0F && labels[i] < last ? static_cast<size_t>(labels[i]) : table.size() - 1];
+    bits[w] &= to_bits(in);
+  }
 }
 
 class Scan {
@@ -137,9 +178,9 @@ class Scan {
     std::fill(bits_ + first, bits_ + end, ~uint64_t{0});
     bits_[first] &= ~uint64_t{0} << (from % kWordRows);
     if (to % kWordRows != 0) bits_[end - 1] &= (uint64_t{1} << (to % kWordRows)) - 1;
-    if (!any_label_ && table_.empty()) keep<float>(IndexColumn::kLabel, base, first, to, [&](const float* labels) { return inside(labels, labels_); });
-    if (!any_label_ && !table_.empty()) keep<float>(IndexColumn::kLabel, base, first, to, [&](const float* labels) { return inside(labels, table_); });
-    if (!any_time_) keep<int64_t>(IndexColumn::kTimestamp, base, first, to, [&](const int64_t* times) { return inside(times, times_); });
+    if (!any_label_ && table_.empty()) keep_rows<float>(IndexColumn::kLabel, base, first, to, labels_);
+    if (!any_label_ && !table_.empty()) keep_rows<float>(IndexColumn::kLabel, base, first, to, table_);
+    if (!any_time_) keep_rows<int64_t>(IndexColumn::kTimestamp, base, first, to, times_);
     const auto gone = data_.deleted().chunks().find(base / kChunkRows);
     if (gone != data_.deleted().chunks().end()) {
       for (size_t w = first; w < end; ++w) bits_[w] &= ~gone->second[w];
@@ -147,17 +188,17 @@ class Scan {
     for (size_t w = first; w < end; ++w) visit(base + w * kWordRows, bits_[w]);
   }
 
-  /// Clears the bits of rows, from word `first` to row `to`, whose values do not fit.
-  template <typename T, typename Fits>
-  void keep(IndexColumn column, uint64_t base, size_t first, uint64_t to, const Fits& fits) {
+  /// Clears the bits of rows, from word `first` to row `to`, whose values are not wanted.
+  template <typename T, typename Wanted>
+  void keep_rows(IndexColumn column, uint64_t base, size_t first, uint64_t to, const Wanted& wanted) {
     const uint64_t begin = first * kWordRows;
     const auto* values = static_cast<const T*>(data_.span(column, base + begin, to - begin).data);
     const size_t whole = to / kWordRows;
-    for (size_t w = first; w < whole; ++w, values += kWordRows) bits_[w] &= fits(values);
+    keep(values, whole - first, wanted, bits_ + first);
     if (to % kWordRows == 0) return;
     T rest[kWordRows] = {};
-    std::memcpy(rest, values, to % kWordRows * sizeof(T));
-    bits_[whole] &= fits(rest);
+    std::memcpy(rest, values + (whole - first) * kWordRows, to % kWordRows * sizeof(T));
+    keep(rest, 1, wanted, bits_ + whole);
   }
 
   const Snapshot& data_;

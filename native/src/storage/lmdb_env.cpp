@@ -1,6 +1,7 @@
 #include "storage/lmdb_env.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -187,6 +188,14 @@ uint64_t Env::file_offset(const void* value) const {
   const auto flags = field<uint16_t>(page, 10);
   if ((flags & kOverflowPage) == 0) throw Error(code::kCorrupt, folder_ + ": a chunk does not lie in pages of its own");
   return field<uint64_t>(page, 0) * page_bytes_ + kPageHeader;
+}
+
+std::pair<uintptr_t, size_t> Env::map_of(const void* value) const {
+  MDB_envinfo info{};
+  check_lmdb(mdb_env_info(env_, &info), "read " + folder_);
+  const uintptr_t map = reinterpret_cast<uintptr_t>(value) - file_offset(value);  // LMDB tells it only where it was asked for
+  if (!map_advised_.exchange(true)) madvise(reinterpret_cast<void*>(map), info.me_mapsize, MADV_NOHUGEPAGE);
+  return {map, info.me_mapsize};
 }
 
 bool Env::ever_written() const {

@@ -2,6 +2,7 @@
 #pragma once
 #include <lmdb.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -40,6 +41,9 @@ class Env : public std::enable_shared_from_this<Env> {
   bool is_in_place() const;
   /// Where a value lies in the data file. It must have overflow pages of its own: their header tells the page number.
   uint64_t file_offset(const void* value) const;
+  /// Address and length of the map that a value lies in, as above. The system keeps it in small pages from then on, except where
+  /// it is told otherwise: so parts that are told the same join again.
+  std::pair<uintptr_t, size_t> map_of(const void* value) const;
   /// Makes the data file long enough for a transaction that adds `pages` pages, with room for them on the disk. LMDB
   /// leaves pages at the end unwritten that a transaction took and gave back: without this the file could be shorter than
   /// its meta page says. And a commit that meets a full disk halfway tells only EIO.
@@ -55,6 +59,7 @@ class Env : public std::enable_shared_from_this<Env> {
   bool read_only_ = false;
   FileId id_;
   size_t page_bytes_ = 0;
+  mutable std::atomic<bool> map_advised_{false};
 };
 
 /// A transaction, aborted unless committed.

@@ -1,13 +1,10 @@
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
-#include <deque>
 #include <mutex>
 
 #include "base/crc32c.h"
 #include "base/error.h"
+#include "storage/scan_trail.h"
 #include "storage/store.h"
 
 namespace sluice {
@@ -15,31 +12,6 @@ namespace sluice {
 namespace {
 
 constexpr size_t kGatherBlock = 64;
-constexpr size_t kKeptBytes = size_t{64} << 20;  // of a scan's last chunks that stay mapped in
-
-/// Lets go of the pages that a scan has left behind: their contents stay in the page cache, but no longer count as this
-/// process's memory. A pointer into them stays valid.
-class ScanTrail {
- public:
-  void add(const uint8_t* data, size_t bytes) {
-    if (!trail_.empty() && trail_.back().first == data) return;
-    trail_.emplace_back(data, bytes);
-    kept_ += bytes;
-    while (kept_ > kKeptBytes && trail_.size() > 1) {
-      const auto [old, size] = trail_.front();
-      trail_.pop_front();
-      kept_ -= size;
-      static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-      const uintptr_t begin = (reinterpret_cast<uintptr_t>(old) + page - 1) & ~(page - 1);
-      const uintptr_t end = (reinterpret_cast<uintptr_t>(old) + size) & ~(page - 1);
-      if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-    }
-  }
-
- private:
-  std::deque<std::pair<const uint8_t*, size_t>> trail_;
-  size_t kept_ = 0;
-};
 
 class SnapshotImpl final : public Snapshot {
  public:
@@ -73,7 +45,7 @@ class SnapshotImpl final : public Snapshot {
     const size_t width = column_width(column);
     const std::lock_guard lock(mutex_);
     const uint8_t* base = chunk_rows(column, chunk);
-    trails_[column == IndexColumn::kTimestamp ? 0 : 1].add(base, rows_of(chunk) * width);
+    trails_[column == IndexColumn::kTimestamp ? 0 : 1].add(*store_->env, chunk, base, rows_of(chunk) * width);
     ColumnSpan result;
     result.data = base + at * width;
     result.first = first;

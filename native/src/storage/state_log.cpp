@@ -120,8 +120,6 @@ std::optional<StateLog::Added> StateLog::append(const LogEnd& at, uint64_t size,
   if (bytes > at.end && ftruncate(file.fd(), static_cast<off_t>(at.end)) != 0) throw_errno(errno, "shorten " + path_);
   const std::string added = record(size, entries);
   file.write_at(at.end, added.data(), added.size());
-  // Advice: what is on its way is done, or nearly, when the segments have been synced.
-  sync_file_range(file.fd(), static_cast<off64_t>(at.end), static_cast<off64_t>(added.size()), SYNC_FILE_RANGE_WRITE);
   return Added{{at.generation, at.end + added.size(), at.base}, std::move(file)};
 }
 

@@ -1,12 +1,15 @@
-// The check and repair of a dataset: native/src/storage/fsck.h.
+// The check and repair of a dataset, and copies for backups: native/src/storage/fsck.h, backup.h.
 #include <array>
+#include <string>
 #include <utility>
 
 #include "guard.h"
 #include "handles.h"
 #include "jobs.h"
 #include "module.h"
+#include "storage/backup.h"
 #include "storage/fsck.h"
+#include "workers.h"
 
 namespace sluice::bindings {
 
@@ -55,8 +58,22 @@ Napi::Value dataset_check(Call& call) {
   });
 }
 
+// C++: void copy_environment(const std::string& folder, const std::string& to)
+// TS:  copy_environment(folder: string, to: string): Promise<void>;
+Napi::Value copy_environment(Call& call) {
+  const std::string folder = call.arg(0, "folder").path_text();
+  const std::string to = call.arg(1, "to").path_text();
+  return run_async(call, [=]() -> Deliver {
+    sluice::copy_environment(folder, to);
+    return [](Napi::Env env) -> Napi::Value { return env.Undefined(); };
+  });
+}
+
 }  // namespace
 
-void define_check(Napi::Object exports) { define<dataset_check>(exports, "dataset_check"); }
+void define_check(Napi::Object exports) {
+  define<dataset_check>(exports, "dataset_check");
+  define<copy_environment>(exports, "copy_environment");
+}
 
 }  // namespace sluice::bindings

@@ -18,6 +18,7 @@ add_library(sluice_data STATIC
   src/select/freshness.cpp
   src/select/uniform.cpp
   src/storage/append.cpp
+  src/storage/backup.cpp
   src/storage/block.cpp
   src/storage/chunk.cpp
   src/storage/compact.cpp

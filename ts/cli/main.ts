@@ -24,6 +24,8 @@ const subCommands: Record<string, Loader> = {
   compact: command(() => import('./compact.js')),
   models: command(() => import('./models.js')),
   fsck: command(() => import('./fsck.js')),
+  backup: command(() => import('./backup.js')),
+  restore: command(() => import('./restore.js')),
   policies: command(() => import('./policies.js')),
   schema: command(() => import('./schema.js')),
 };

@@ -46,6 +46,11 @@ function servingProblems({ time, ...data }: DatasetConfig, serve: PipelineFile['
     problems.push({ path: ['dataset', 'columns', counted], message: 'expected another form, because values are counted in files only' });
   if (pushed && serve?.watch !== undefined)
     problems.push({ path: ['serve', 'watch'], message: 'expected none: samples that are pushed come from no files' });
+  if (!('source' in data) && serve?.watch?.manifest !== undefined)
+    problems.push({
+      path: ['serve', 'watch', 'manifest'],
+      message: 'expected none, because the module of the dataset says which parts there are',
+    });
   return problems;
 }
 

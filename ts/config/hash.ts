@@ -29,6 +29,8 @@ export function pipelineHash(config: PipelineConfig, policies: HashedPolicies): 
   return sha256(
     canonicalJson({
       ...rest,
+      // Where samples come from is left out, too.
+      storage: undefined,
       features: withoutPlace(features, parser),
       training: trained,
       dataset: data,

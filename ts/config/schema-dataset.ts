@@ -13,7 +13,7 @@ const paths = (what: string) =>
     .union([filePath, z.array(filePath).min(1).max(100_000)])
     .transform((path) => (typeof path === 'string' ? [path] : path))
     .describe(
-      `${what}, or a list in the order of arrival. Relative to the pipeline file; \`npm:<package>/<path>\` lies in an installed package.`,
+      `${what}, or a list in the order of arrival. Relative to the pipeline file; \`npm:<package>/<path>\` lies in an installed package, \`s3://<bucket>/<key>\` in an object store.`,
     );
 
 const files = z

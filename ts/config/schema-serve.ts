@@ -53,6 +53,15 @@ const nats = z
 const watch = z
   .strictObject({
     every: duration.prefault('1s').describe('Longest time until a new file is noticed.'),
+    manifest: z
+      .union([z.literal(true), z.string().regex(/^[^/\0]{1,256}$/)], {
+        error: 'expected true or the name of the manifests, e.g. *.manifest',
+      })
+      .transform((name) => (name === true ? '*.manifest' : name))
+      .optional()
+      .describe(
+        'Only files that a manifest in their folder names, a path on each line, are taken: several appear at once. true: *.manifest.',
+      ),
   })
   .describe("New files of the dataset's source are ingested as they appear.");
 

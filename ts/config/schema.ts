@@ -5,6 +5,7 @@ import { batchSize, id, whole } from './fields.js';
 import { dataset } from './schema-dataset.js';
 import { features } from './schema-features.js';
 import { serve } from './schema-serve.js';
+import { storage } from './schema-storage.js';
 import { type CriterionConfig, type TrainingFileConfig, training } from './schema-training.js';
 
 export type { ColumnType, DatasetConfig, LabelConfig, SourceConfig, TimeConfig } from './schema-dataset.js';
@@ -73,6 +74,7 @@ export const pipelineFile = z
     evaluation: evaluation.prefault({}),
     replay: replay.prefault({}),
     serve: serve.optional(),
+    storage: storage.optional(),
   })
   .describe('A Sluice pipeline.');
 

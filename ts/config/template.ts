@@ -124,9 +124,12 @@ replay:                         # experiment mode replays the stored samples
   batch: 8192                   # samples that arrive in one step
   # maxTriggers: 100            # stop early (default: no limit)
 
+# storage:                      # paths of the source may begin with s3://bucket/; credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment
+#   s3: { endpoint: "http://127.0.0.1:9000", region: us-east-1, pathStyle: true }   # default: AWS_ENDPOINT_URL and AWS_REGION, else AWS
+#   cacheGiB: 10                # disk space for what was read of objects; 0: none
 # serve:                        # production mode (sluice serve): samples arrive while models are trained
 #   pending: queue              # triggers that fire meanwhile: queue | merge (only the newest is trained) | drop
-#   watch: { every: 1s }        # new files of the source are ingested as they appear
+#   watch: { every: 1s }        # new files of the source are ingested as they appear; manifest: true: those that a file *.manifest names
 #   http: { port: 8080, host: 127.0.0.1, token: env:SLUICE_TOKEN, maxBytes: 16777216, maxPending: 268435456 }   # pushed samples
 #   grpc: { port: 8081 }        # the same fields
 #   nats: { url: nats://127.0.0.1:4222, stream: samples, subject: samples.>, token: env:NATS_TOKEN, batch: 5000 }   # messages of NATS JetStream

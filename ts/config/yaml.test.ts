@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { configError, issuesOf, smallPipeline } from './pipeline.test.helper.js';
 
 test('what is no map at the top', async () => {
-  const sections = 'pipeline, dataset, features, model, training, trigger, selection, evaluation, replay, serve';
+  const sections = 'pipeline, dataset, features, model, training, trigger, selection, evaluation, replay, serve, storage';
   for (const [text, found] of [
     ['', 'nothing'],
     ['# only a comment\n', 'nothing'],

@@ -88,6 +88,14 @@ export class Dataset {
     return native((addon) => addon.dataset_info(this.handle));
   }
 
+  /**
+   * Copies what the dataset in a folder keeps in LMDB (its index, or a pipeline's values in metadata/<pipeline>), as its last commit left it, to a folder that
+   * holds none: others may write meanwhile. E_NOT_FOUND, E_CORRUPT, E_NO_SPACE, E_IO.
+   */
+  static copyEnvironment(folder: string, to: string): Promise<void> {
+    return native((addon) => addon.copy_environment(folder, to));
+  }
+
   /** Number of samples. */
   size(): number {
     return this.info().size;

@@ -253,6 +253,7 @@ export interface Addon {
   dataset_close(dataset: DatasetHandle): void;
 
   dataset_check(path: string, repair: boolean, stop: StopHandle, progress: (p: RawCheckProgress) => void): Promise<RawCheckReport>;
+  copy_environment(folder: string, to: string): Promise<void>;
 
   /** Resolves with how many samples were there. */
   dataset_remove(dataset: DatasetHandle, ranges: BigUint64Array, reason: string, timeMs: number): Promise<number>;

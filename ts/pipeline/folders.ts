@@ -17,6 +17,8 @@ export type Folders = {
   recorded(datasetId: string, pipelineId: string): string;
   report(pipelineId: string): string;
   state: string;
+  /** Blocks of objects: see block-cache.ts. */
+  cache: string;
 };
 
 export function foldersOf(root: string): Folders {
@@ -32,6 +34,7 @@ export function foldersOf(root: string): Folders {
     recorded: (datasetId, pipelineId) => join(root, 'datasets', datasetId, 'metadata', pipelineId),
     report: (pipelineId) => join(root, 'reports', pipelineId),
     state: join(root, 'state'),
+    cache: join(root, 'cache'),
   };
 }
 

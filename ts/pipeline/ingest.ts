@@ -1,7 +1,9 @@
 // Brings a pipeline's dataset up to its source: creates it the first time, appends what is missing.
 import { rmSync } from 'node:fs';
 import type { LoadedPipeline } from '../config/parse.js';
+import { cacheBytes } from '../config/schema-storage.js';
 import { SluiceError } from '../errors.js';
+import { Stores } from '../files/stores.js';
 import { Dataset } from '../native/dataset.js';
 import type { Schema } from '../native/types.js';
 import { definitionOf, type IngestResult, ingest, openSource, schemaOf } from '../sources/ingest.js';
@@ -15,7 +17,7 @@ export async function ingestPipeline(
   options: { signal?: AbortSignal | undefined; onEvent: OnEvent },
 ): Promise<IngestResult> {
   const { dataset: config } = pipeline.config;
-  const source = pipeline.source ?? (await openSource(config, pipeline.dir));
+  const source = pipeline.source ?? (await openSource(config, pipeline.dir, storesOf(pipeline, folders)));
   using dataset = await openDataset(pipeline, folders);
   const onProgress = (p: { part: string; rowsDone: number; rowsTotal?: number | undefined; samples: number }) =>
     options.onEvent({ type: 'ingest', part: p.part, samples: p.samples, rowsDone: p.rowsDone, rowsTotal: p.rowsTotal ?? null });
@@ -27,6 +29,11 @@ export async function ingestPipeline(
     onProgress,
     ...(options.signal ? { signal: options.signal } : {}),
   });
+}
+
+/** Where the paths of the pipeline's source lead. */
+export function storesOf({ config: { storage } }: LoadedPipeline, folders: Folders): Stores {
+  return new Stores({ s3: storage?.s3, cache: { folder: folders.cache, bytes: cacheBytes(storage) } });
 }
 
 /** The pipeline's dataset for writing; an empty one the first time. E_CHANGED as ingestPipeline(), E_LOCKED. */

@@ -55,6 +55,12 @@ export class Journal {
     }
   }
 
+  /** Copies the journal, as its last commit left it, to a folder. */
+  async copyTo(folder: string): Promise<void> {
+    await makeFolder(folder);
+    await this.#db.backup(folder, true);
+  }
+
   pipelines(): PipelineRecord[] {
     const all: PipelineRecord[] = [];
     for (const { key, value } of this.#db.getRange({})) if (key[1] === 'pipeline') all.push(value as PipelineRecord);

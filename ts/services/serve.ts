@@ -1,12 +1,11 @@
 // `sluice serve`: opens what production mode needs, lets samples in, and closes it all again.
-import { resolve } from 'node:path';
 import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import type { Dataset } from '../native/dataset.js';
 import { claim } from '../pipeline/claim.js';
 import type { OnEvent } from '../pipeline/events.js';
 import { type Folders, foldersOf } from '../pipeline/folders.js';
-import { openDataset } from '../pipeline/ingest.js';
+import { openDataset, storesOf } from '../pipeline/ingest.js';
 import { Journal } from '../pipeline/journal.js';
 import { Live } from '../pipeline/live.js';
 import { parserPool } from '../pipeline/parsers.js';
@@ -205,13 +204,15 @@ class Production {
     const { dataset: config, serve } = this.pipeline.config;
     if (serve?.watch === undefined) return;
     const { source: own, dir } = this.pipeline;
+    const stores = storesOf(this.pipeline, this.folders);
     const path = 'source' in config && 'path' in config.source ? config.source.path : [];
     await watchSource({
       shared,
-      openSource: async () => own ?? (await openSource(config, dir)),
+      openSource: async (choose) => own ?? (await openSource(config, dir, stores, choose)),
+      manifest: serve.watch.manifest,
       spec: config,
       folder: dir,
-      folders: foldersOfPaths(path.map((name) => resolve(dir, name))),
+      folders: foldersOfPaths(path, dir),
       everyMs: serve.watch.every,
       signal: this.stop.signal,
       ...(this.options.retryMs === undefined ? {} : { retryMs: this.options.retryMs }),

@@ -1,9 +1,13 @@
 // Watches the files of a dataset's source: what appears is ingested, file by file, each exactly once.
 import { type FSWatcher, watch } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { SluiceError } from '../errors.js';
+import { isS3 } from '../s3/address.js';
+import { isMissingBucket } from '../s3/errors.js';
 import { isFrequent } from '../sources/forms.js';
 import { ingest } from '../sources/ingest.js';
+import { Manifests } from '../sources/manifest.js';
+import type { Choose } from '../sources/paths.js';
 import { readPartState } from '../sources/progress.js';
 import { partsOf } from '../sources/read.js';
 import type { SharedStore } from '../sources/shared-store.js';
@@ -13,7 +17,9 @@ import type { Source, SourcePart } from '../sources/types.js';
 export type WatchOptions = {
   shared: SharedStore;
   /** Finds the source's files anew. */
-  openSource(): Promise<Source>;
+  openSource(choose: Choose | undefined): Promise<Source>;
+  /** Name of manifests, where only files are taken that one names. */
+  manifest?: string | undefined;
   spec: DatasetSpec;
   /** Folder of the pipeline file. */
   folder: string;
@@ -30,7 +36,7 @@ export type WatchOptions = {
 };
 
 /** What may be over when it is tried again. */
-const passing = new Set(['E_NO_SPACE', 'E_IO', 'E_MEMORY', 'E_READ_ONLY', 'E_CLOSED']);
+const passing = new Set(['E_NO_SPACE', 'E_IO', 'E_MEMORY', 'E_READ_ONLY', 'E_CLOSED', 'E_ACCESS', 'E_UNREACHABLE']);
 /** A listing may take this part of the time. */
 const listingShare = 0.1;
 
@@ -39,13 +45,14 @@ export async function watchSource(options: WatchOptions): Promise<void> {
   const { signal } = options;
   const aside = new Map<string, string>();
   const alarm = new Alarm(options.folders, signal);
+  const choose = chooserOf(options);
   let told = '';
   try {
     while (!signal.aborted) {
       const started = performance.now();
       let [pause, least] = [options.everyMs, 0];
       try {
-        const parts = await findParts(options, aside);
+        const parts = await findParts(options, aside, choose);
         least = (performance.now() - started) / listingShare;
         pause = Math.max(pause, least);
         if (!(await ingestAll(parts, options, aside))) pause = options.retryMs ?? 1000;
@@ -63,16 +70,28 @@ export async function watchSource(options: WatchOptions): Promise<void> {
   }
 }
 
+/** Takes what manifests name, where there shall be some. */
+function chooserOf({ manifest, shared, onProblem }: WatchOptions): Choose | undefined {
+  if (manifest === undefined) return undefined;
+  const done = (name: string) => readPartState(shared.writer.store, name)?.complete ?? false;
+  const manifests = new Manifests({ pattern: manifest, done, onProblem });
+  return (patterns, found) => manifests.choose(patterns, found);
+}
+
 type Parts = { all: SourcePart[]; fresh: SourcePart[] };
 
 /** Parts in the source's order; fresh: those that are complete files and not yet ingested. */
-async function findParts({ openSource, shared }: WatchOptions, aside: ReadonlyMap<string, string>): Promise<Parts> {
+async function findParts(
+  { openSource, shared }: WatchOptions,
+  aside: ReadonlyMap<string, string>,
+  choose: Choose | undefined,
+): Promise<Parts> {
   let parts: SourcePart[];
   try {
-    parts = await partsOf(await openSource());
+    parts = await partsOf(await openSource(choose));
   } catch (error) {
     // Nothing is there yet.
-    if (error instanceof SluiceError && error.code === 'E_NOT_FOUND') return { all: [], fresh: [] };
+    if (error instanceof SluiceError && error.code === 'E_NOT_FOUND' && !isMissingBucket(error)) return { all: [], fresh: [] };
     throw error;
   }
   const { store } = shared.writer;
@@ -167,5 +186,7 @@ class Alarm {
   }
 }
 
-/** The folders in which the files of these paths appear. */
-export const foldersOfPaths = (paths: readonly string[]): string[] => [...new Set(paths.map((path) => dirname(path)))];
+/** The local folders in which the files of these paths, relative to `folder`, appear. */
+export const foldersOfPaths = (paths: readonly string[], folder: string): string[] => [
+  ...new Set(paths.filter((path) => !isS3(path)).map((path) => dirname(resolve(folder, path)))),
+];

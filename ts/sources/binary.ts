@@ -1,7 +1,6 @@
 // Files of records of fixed width, such as CIFAR's: each record is a row, each field a column.
-import { statSync } from 'node:fs';
 import { SluiceError } from '../errors.js';
-import { batchRowsOf, type FieldPlace, fieldValues, openRanges, permutationOf, recordsIn, widthOf } from './fixed-width.js';
+import { batchRowsOf, type FieldPlace, fieldValues, permutationOf, recordsIn, widthOf } from './fixed-width.js';
 import { identityOf, type SourceFile } from './files.js';
 import { isTensor } from './forms.js';
 import type { BinaryField, BinarySource, ColumnType } from './spec.js';
@@ -10,7 +9,7 @@ import type { ColumnValues, RecordBatch, SourcePart } from './types.js';
 /** The part that a file is. E_SOURCE where its size does not fit; read() gives typed arrays. */
 export function binaryPart(file: SourceFile, { fields, skip }: BinarySource): SourcePart {
   const { places, recordBytes } = placesOf(fields);
-  const rows = recordsIn(file.name, statSync(file.path).size, skip, recordBytes);
+  const rows = recordsIn(file.name, file.size, skip, recordBytes);
   return {
     ...identityOf(file),
     rows,
@@ -54,16 +53,16 @@ async function* readRows(file: SourceFile, columns: string[], startRow: number, 
       hint: `its fields are ${[...places.keys()].join(', ')}`,
     });
   });
-  const ranges = await openRanges(file.name, file.path);
+  const opened = await file.open();
   try {
     const most = batchRowsOf(recordBytes);
     for (let first = startRow; first < rows; first += most) {
       const count = Math.min(most, rows - first);
-      const bytes = await ranges.read(skip + first * recordBytes, count * recordBytes);
+      const bytes = await opened.read(skip + first * recordBytes, count * recordBytes);
       const values = fields.map(([name, place]) => [name, fieldValues(bytes, count, place) as ColumnValues] as const);
       yield { rows: count, columns: Object.fromEntries(values) };
     }
   } finally {
-    await ranges.close();
+    await opened.close();
   }
 }

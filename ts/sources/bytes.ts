@@ -1,8 +1,6 @@
 // The bytes of a file, decompressed on the way where they are gzip or Zstandard: the first bytes tell, not the name.
 import { isUtf8 } from 'node:buffer';
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { SluiceError } from '../errors.js';
 import type { SourceFile } from './files.js';
@@ -13,20 +11,31 @@ const readBytes = 2 ** 18;
 type Compression = 'none' | 'gzip' | 'zstd';
 
 /** Chunks of the content. What goes wrong is thrown as the system or zlib says it; see unreadable(). */
-export async function* bytesOf(file: Pick<SourceFile, 'name' | 'path'>): AsyncGenerator<Buffer> {
-  const compression = await compressionOf(file.path);
+export async function* bytesOf(file: SourceFile): AsyncGenerator<Buffer> {
+  const raw = file.stream();
+  try {
+    yield* decompressed(file, raw);
+  } finally {
+    await raw.return(undefined);
+  }
+}
+
+async function* decompressed(file: SourceFile, raw: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  const { done, value: first } = await raw.next();
+  if (done) return;
+  const compression = compressionOf(first);
   if (compression === 'zstd' && !hasZstd)
     throw new SluiceError('E_SOURCE', `${file.name}: the file is Zstandard data, which Node ${process.versions.node} cannot decompress`, {
       hint: 'use Node 22.15 or later, or decompress it with zstd -d --long=31',
     });
-  const raw = createReadStream(file.path, { highWaterMark: readBytes });
-  try {
-    if (compression === 'gzip') yield* gunzipped(raw);
-    else if (compression === 'zstd') yield* unzstd(raw[Symbol.asyncIterator]());
-    else for await (const chunk of raw) yield chunk as Buffer;
-  } finally {
-    raw.destroy();
-  }
+  if (compression === 'gzip') yield* gunzipped(Readable.from(chained(first, raw), { objectMode: true, highWaterMark: 1 }));
+  else if (compression === 'zstd') yield* unzstd(chained(first, raw));
+  else yield* chained(first, raw);
+}
+
+async function* chained(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  yield first;
+  yield* rest;
 }
 
 async function* gunzipped(raw: Readable): AsyncGenerator<Buffer> {
@@ -40,16 +49,10 @@ async function* gunzipped(raw: Readable): AsyncGenerator<Buffer> {
 }
 
 /** https://www.rfc-editor.org/rfc/rfc1952#section-2.3.1, https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1 */
-async function compressionOf(path: string): Promise<Compression> {
-  const file = await open(path);
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
-    if (bytesRead >= 2 && buffer[0] === 0x1f && buffer[1] === 0x8b) return 'gzip';
-    if (bytesRead < 4) return 'none';
-    return isZstd(buffer.readUInt32LE()) ? 'zstd' : 'none';
-  } finally {
-    await file.close();
-  }
+function compressionOf(first: Buffer): Compression {
+  if (first.length >= 2 && first[0] === 0x1f && first[1] === 0x8b) return 'gzip';
+  if (first.length < 4) return 'none';
+  return isZstd(first.readUInt32LE()) ? 'zstd' : 'none';
 }
 
 /** E_SOURCE for what reading the file threw. Passes through what is a SluiceError already. */

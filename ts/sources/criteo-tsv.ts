@@ -2,7 +2,7 @@
 // Columns: label; I1 … I13, numbers; C1 … C26, categories of eight hexadecimal digits; time, which is made from the day.
 import { SluiceError } from '../errors.js';
 import { batchRowsFor } from './batch-size.js';
-import { contentHash, type SourceFile } from './files.js';
+import type { SourceFile } from './files.js';
 import { countLines, lineBlocks } from './lines.js';
 import type { CriteoTsvSource } from './spec.js';
 import type { ColumnValues, RecordBatch, SourcePart } from './types.js';
@@ -33,7 +33,7 @@ export function criteoTsvParts(files: readonly SourceFile[], source: CriteoTsvSo
     return {
       name: file.name,
       fingerprint: `${file.fingerprint} ${place}`,
-      contentHash: async () => `${await contentHash(file)} ${place}`,
+      contentHash: async () => `${await file.contentHash()} ${place}`,
       read: (columns, startRow) => readRows(file, columns, startRow, { missing: source.missing, span, counted }),
     };
   });

@@ -1,24 +1,13 @@
 // The binary layout of the Criteo data that NVIDIA's DLRM example reads: a folder with feature_spec.yaml, which says for
 // each split which files hold which features. A part is a split; rows of all its files belong together by position.
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
-import { join, resolve, sep } from 'node:path';
+import { posix } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { SluiceError } from '../errors.js';
-import {
-  batchRowsOf,
-  type FieldPlace,
-  fieldValues,
-  type NumberArray,
-  openRanges,
-  type RangeReader,
-  recordsIn,
-  type StoredType,
-  widthOf,
-} from './fixed-width.js';
-import { contentHash, type SourceFile, sourceFile } from './files.js';
-import type { SourceFolder } from './paths.js';
+import type { OpenFile } from '../files/file-system.js';
+import { batchRowsOf, type FieldPlace, fieldValues, type NumberArray, recordsIn, type StoredType, widthOf } from './fixed-width.js';
+import { type SourceFile, type SourcePlace, sourceFile } from './files.js';
 import type { ColumnValues, RecordBatch, SourcePart } from './types.js';
 
 const specName = 'feature_spec.yaml';
@@ -36,30 +25,32 @@ type FeatureSpec = z.output<typeof featureSpec>;
 type Feature = { name: string; file: SourceFile; place: FieldPlace; cardinality: number | undefined };
 
 /** The parts that the splits of a folder are. E_NOT_FOUND, E_SOURCE where files are missing or sizes do not agree. */
-export async function criteoParts(folder: SourceFolder, splits: readonly string[]): Promise<SourcePart[]> {
-  const spec = readSpec(folder);
-  return splits.map((split) => {
-    const features = featuresOf(folder, spec, split);
+export async function criteoParts(folder: SourcePlace, splits: readonly string[]): Promise<SourcePart[]> {
+  const spec = await readSpec(folder);
+  const parts = splits.map(async (split): Promise<SourcePart> => {
+    const features = await featuresOf(folder, spec, split);
     const files = [...new Map(features.map(({ file }) => [file.path, file])).values()];
     const rows = rowsOf(features);
     return {
       name: `${folder.name} (${split})`,
       fingerprint: digest(files.map((file) => `${file.name} ${file.fingerprint}`)),
-      contentHash: async () => digest(await Promise.all(files.map(contentHash))),
+      contentHash: async () => digest(await Promise.all(files.map((file) => file.contentHash()))),
       rows,
       read: (columns, startRow) => readRows(pick(features, columns, `${folder.name}/${specName}`), startRow, rows),
     };
   });
+  return await Promise.all(parts);
 }
 
 const digest = (lines: string[]): string => createHash('sha256').update(lines.join('\n')).digest('hex');
 
-function readSpec(folder: SourceFolder): FeatureSpec {
-  const file = sourceFile(`${folder.name}/${specName}`, join(folder.path, specName), 'a folder of this format has that file');
+async function readSpec(folder: SourcePlace): Promise<FeatureSpec> {
+  const file = await sourceFile(placeIn(folder, specName), 'a folder of this format has that file');
   try {
-    if (statSync(file.path).size > maxSpecBytes) throw new Error(`expected at most ${maxSpecBytes} bytes`);
-    return featureSpec.parse(parse(readFileSync(file.path, 'utf8')));
+    if (file.size > maxSpecBytes) throw new Error(`expected at most ${maxSpecBytes} bytes`);
+    return featureSpec.parse(parse(await textOf(file)));
   } catch (error) {
+    if (error instanceof SluiceError) throw error;
     const reason =
       error instanceof z.ZodError
         ? error.issues
@@ -71,17 +62,16 @@ function readSpec(folder: SourceFolder): FeatureSpec {
   }
 }
 
-function featuresOf(folder: SourceFolder, spec: FeatureSpec, split: string): Feature[] {
+async function featuresOf(folder: SourcePlace, spec: FeatureSpec, split: string): Promise<Feature[]> {
   const shown = `${folder.name}/${specName}`;
   const sources = Object.hasOwn(spec.source_spec, split) ? spec.source_spec[split]! : undefined;
   if (sources === undefined)
     throw new SluiceError('E_SOURCE', `${shown}: there is no split '${split}'`, {
       hint: `its splits are ${Object.keys(spec.source_spec).join(', ')}`,
     });
-  return sources.flatMap(({ features, files: [name] }) => {
-    const path = resolve(folder.path, name!);
-    if (!path.startsWith(folder.path + sep)) throw new SluiceError('E_SOURCE', `${shown}: the file ${name} leaves its folder`);
-    const file = sourceFile(`${folder.name}/${name}`, path, `${shown} names it`);
+  const found = sources.map(async ({ features, files: [name] }) => {
+    if (leaves(name!)) throw new SluiceError('E_SOURCE', `${shown}: the file ${name} leaves its folder`);
+    const file = await sourceFile(placeIn(folder, name!), `${shown} names it`);
     const types = features.map((feature) => {
       const found = Object.hasOwn(spec.feature_spec, feature) ? spec.feature_spec[feature] : undefined;
       if (found === undefined)
@@ -97,13 +87,32 @@ function featuresOf(folder: SourceFolder, spec: FeatureSpec, split: string): Fea
       return { name: feature, file, place, cardinality };
     });
   });
+  return (await Promise.all(found)).flat();
+}
+
+const placeIn = ({ name, path, files }: SourcePlace, inside: string): SourcePlace => ({
+  name: `${name}/${inside}`,
+  path: files.join(path, inside),
+  files,
+});
+
+/** Whether a relative path climbs out of the folder that it begins in, or is none. */
+function leaves(path: string): boolean {
+  const normal = posix.normalize(path);
+  return posix.isAbsolute(normal) || normal === '.' || normal === '..' || normal.startsWith('../');
+}
+
+async function textOf(file: SourceFile): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of file.stream()) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
 }
 
 /** E_SOURCE where files do not hold as many records as the others. */
 function rowsOf(features: readonly Feature[]): number {
   let [rows, first] = [0, ''];
   for (const { file, place } of features) {
-    const found = recordsIn(file.name, statSync(file.path).size, 0, place.stride);
+    const found = recordsIn(file.name, file.size, 0, place.stride);
     if (first !== '' && found !== rows) {
       const hint = 'the files of a split hold a record for each sample: one may be cut off';
       throw new SluiceError('E_SOURCE', `${file.name} holds ${found} records, ${first} ${rows}`, { hint });
@@ -124,14 +133,14 @@ function pick(features: readonly Feature[], columns: string[], shown: string): F
 
 async function* readRows(features: Feature[], startRow: number, rows: number): AsyncGenerator<RecordBatch> {
   const files = new Map(features.map(({ file, place }) => [file.path, { file, stride: place.stride }]));
-  const readers: { path: string; stride: number; ranges: RangeReader }[] = [];
+  const readers: { path: string; stride: number; opened: OpenFile }[] = [];
   try {
-    for (const [path, { file, stride }] of files) readers.push({ path, stride, ranges: await openRanges(file.name, path) });
+    for (const [path, { file, stride }] of files) readers.push({ path, stride, opened: await file.open() });
     const most = batchRowsOf(Math.max(1, ...readers.map(({ stride }) => stride)));
     for (let first = startRow; first < rows; first += most) {
       const count = Math.min(most, rows - first);
       const read = await Promise.all(
-        readers.map(async ({ path, stride, ranges }) => [path, await ranges.read(first * stride, count * stride)] as const),
+        readers.map(async ({ path, stride, opened }) => [path, await opened.read(first * stride, count * stride)] as const),
       );
       const bytes = new Map(read);
       const values = features.map((feature) => {
@@ -142,7 +151,7 @@ async function* readRows(features: Feature[], startRow: number, rows: number): A
       yield { rows: count, columns: Object.fromEntries(values) };
     }
   } finally {
-    await Promise.all(readers.map(({ ranges }) => ranges.close()));
+    await Promise.all(readers.map(({ opened }) => opened.close()));
   }
 }
 

@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SluiceError } from '../errors.js';
 import { csvPart } from './csv.js';
+import { localFile } from './fixture.test.helper.js';
 import { resolveFiles } from './paths.js';
 
 const test = suite('csv');
@@ -14,7 +15,7 @@ test.after(() => rmSync(folder, { recursive: true }));
 
 function partOf(content: string | Buffer, name = 'x.csv') {
   writeFileSync(join(folder, name), content);
-  return csvPart(resolveFiles([name], folder)[0]!);
+  return csvPart(localFile(name, join(folder, name)));
 }
 
 async function read(part: ReturnType<typeof csvPart>, columns: string[], startRow = 0) {
@@ -43,7 +44,7 @@ async function failure(content: string | Buffer, columns = ['a', 'b'], name = 'x
 }
 
 test('reads weather.csv of vega-datasets', async () => {
-  const part = csvPart(resolveFiles(['npm:vega-datasets/data/weather.csv'], folder)[0]!);
+  const part = csvPart((await resolveFiles(['npm:vega-datasets/data/weather.csv'], folder))[0]!);
   const { rows, sizes } = await read(part, ['weather', 'date', 'temp_max']);
   assert.equal(sizes, [2922]);
   assert.equal(rows[0], ['drizzle', '2012-01-01', '12.8']);
@@ -52,7 +53,7 @@ test('reads weather.csv of vega-datasets', async () => {
 });
 
 test('reads birdstrikes.csv of vega-datasets: names with spaces, quoted commas', async () => {
-  const part = csvPart(resolveFiles(['npm:vega-datasets/data/birdstrikes.csv'], folder)[0]!);
+  const part = csvPart((await resolveFiles(['npm:vega-datasets/data/birdstrikes.csv'], folder))[0]!);
   const { rows } = await read(part, ['Flight Date', 'Cost Total $', 'Airport Name']);
   assert.is(rows.length, 10_000);
   assert.equal(rows[0], ['1990-01-08', '0', 'BARKSDALE AIR FORCE BASE ARPT']);
@@ -171,7 +172,7 @@ function manyRows(rows: number): string {
 
 test('batches of a large file follow each other, from any row on', async () => {
   const rows = 140_000;
-  const part = csvPart(resolveFiles([manyRows(rows)], folder)[0]!);
+  const part = csvPart(localFile('many.csv', manyRows(rows)));
   const all = await read(part, ['n']);
   assert.is(
     all.sizes.reduce((sum, n) => sum + n, 0),
@@ -238,7 +239,7 @@ test('plain or quoted, the same values', async () => {
 });
 
 test('leaving early closes the file', async () => {
-  const part = csvPart(resolveFiles([manyRows(140_000)], folder)[0]!);
+  const part = csvPart(localFile('many.csv', manyRows(140_000)));
   const open = () => readdirSync('/proc/self/fd').length;
   const before = open();
   for (let i = 0; i < 5; i++) for await (const _ of part.read(['n'], 0)) break;

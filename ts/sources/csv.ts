@@ -1,11 +1,10 @@
 // CSV files: a header row, then records. Streamed; compressed files are decompressed on the way.
-import { dirname } from 'node:path';
 import { CsvError, type Parser, parse } from 'csv-parse';
 import { SluiceError } from '../errors.js';
 import { batchRowsFor } from './batch-size.js';
 import { bytesOf, checkUtf8, unreadable } from './bytes.js';
 import { otherLength, PlainLines, type RowSink } from './csv-plain.js';
-import { identityOf, type SourceFile } from './files.js';
+import { identityOf, localFolderOf, type SourceFile } from './files.js';
 import type { RecordBatch, SourcePart } from './types.js';
 
 const maxRecordBytes = 2 ** 24;
@@ -20,7 +19,7 @@ const delimiters = [',', ';', '\t'];
 export function csvPart(file: SourceFile, delimiter?: string): SourcePart {
   return {
     ...identityOf(file),
-    folder: dirname(file.path),
+    ...localFolderOf(file),
     read: (columns, startRow) => readRows(file, delimiter, columns, startRow),
   };
 }

@@ -1,5 +1,4 @@
 // Values in records of fixed width, little-endian, as typed arrays.
-import { open } from 'node:fs/promises';
 import { SluiceError } from '../errors.js';
 import type { FieldType } from './spec.js';
 
@@ -111,25 +110,4 @@ export function recordsIn(name: string, bytes: number, skip: number, recordBytes
   throw new SluiceError('E_SOURCE', `${name}: its ${bytes} bytes${after} are no whole number of records of ${recordBytes} bytes`, {
     hint: 'the file may be cut off, or its fields are others than the pipeline says',
   });
-}
-
-export type RangeReader = { read(at: number, bytes: number): Promise<Uint8Array>; close(): Promise<void> };
-
-/** Reads ranges of a file. E_SOURCE with its name where it cannot be read or is shorter than it was. */
-export async function openRanges(name: string, path: string): Promise<RangeReader> {
-  const file = await open(path).catch((error: Error) => {
-    throw new SluiceError('E_SOURCE', `${name} cannot be opened: ${error.message}`, { hint: 'check its permissions', cause: error });
-  });
-  return {
-    async read(at, bytes) {
-      const buffer = new Uint8Array(bytes);
-      for (let done = 0; done < bytes; ) {
-        const { bytesRead } = await file.read(buffer, done, bytes - done, at + done);
-        if (bytesRead === 0) throw new SluiceError('E_SOURCE', `${name} ends at byte ${at + done}, where it had more a moment ago`);
-        done += bytesRead;
-      }
-      return buffer;
-    },
-    close: () => file.close(),
-  };
 }

@@ -1,12 +1,14 @@
 // Sources, stores and checks for the tests of this folder.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { type ErrorCode, SluiceError } from '../errors.js';
+import { localFiles } from '../files/local.js';
 import type { Batch } from '../native/types.js';
 import { packageRoot } from '../package.js';
 import type { IngestStore } from './appender.js';
+import { fileOf, type SourceFile } from './files.js';
 import type { DatasetSpec } from './spec.js';
 import type { ColumnValues, SourcePart } from './types.js';
 
@@ -30,6 +32,12 @@ export function writeTemporary(name: string, content: string | Uint8Array): stri
 
 export function fixturePath(name: string): string {
   return join(packageRoot(), 'ts/sources/fixtures', name);
+}
+
+/** A file of a source, also one that is gone when it is read. */
+export function localFile(name: string, path: string): SourceFile {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  return fileOf({ name, path, files: localFiles }, { kind: 'file', size, modifiedMs: 0, fingerprint: '' });
 }
 
 /** A file of the npm package vega-datasets. */

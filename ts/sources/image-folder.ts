@@ -5,11 +5,11 @@ import { readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { SluiceError } from '../errors.js';
+import { statusOf } from '../files/local.js';
 import { csvHeader, csvPart } from './csv.js';
 import { neededColumns } from './encode.js';
-import { sourceFile, statusOf } from './files.js';
+import { type SourcePlace, sourceFile } from './files.js';
 import { needsExif, placedTimes, takenTimes } from './image-times.js';
-import type { SourceFolder } from './paths.js';
 import type { DatasetSpec, ImagesSource } from './spec.js';
 import type { ColumnValues, SourcePart } from './types.js';
 
@@ -22,7 +22,7 @@ const own = ['image', 'path', 'label', 'time'];
 type Pictures = Record<string, ColumnValues[number][]> & { image: string[] };
 
 /** The part that a folder is. E_SOURCE for a folder without pictures, loops of links, times that cannot be read, and the CSV file's errors. */
-export async function imagesPart(folder: SourceFolder, source: ImagesSource, spec: DatasetSpec): Promise<SourcePart> {
+export async function imagesPart(folder: SourcePlace, source: ImagesSource, spec: DatasetSpec): Promise<SourcePart> {
   const needed = neededColumns(spec);
   const pictures = source.labels === undefined ? await found(folder) : await listed(folder, source.labels, needed);
   for (const name of needed) {
@@ -85,7 +85,7 @@ function digest(rows: unknown[][]): string {
 }
 
 /** All pictures below the folder, by their extensions; names with a leading dot are left out. */
-async function found(folder: SourceFolder): Promise<Pictures> {
+async function found(folder: SourcePlace): Promise<Pictures> {
   const image: string[] = [];
   await walk(folder, '', [realpathSync(folder.path)], image);
   if (image.length === 0)
@@ -97,7 +97,7 @@ async function found(folder: SourceFolder): Promise<Pictures> {
 }
 
 /** `above`: real paths of the folders that lead here; a link back to one of them has no end. */
-async function walk(folder: SourceFolder, inside: string, above: readonly string[], into: string[]): Promise<void> {
+async function walk(folder: SourcePlace, inside: string, above: readonly string[], into: string[]): Promise<void> {
   await setImmediate();
   for (const entry of entriesOf(folder, inside)) {
     if (entry.name.startsWith('.')) continue;
@@ -112,7 +112,7 @@ async function walk(folder: SourceFolder, inside: string, above: readonly string
   }
 }
 
-function entriesOf(folder: SourceFolder, inside: string) {
+function entriesOf(folder: SourcePlace, inside: string) {
   try {
     return readdirSync(join(folder.path, inside), { withFileTypes: true });
   } catch (error) {
@@ -121,8 +121,9 @@ function entriesOf(folder: SourceFolder, inside: string) {
 }
 
 /** The pictures that the CSV file in the folder lists: path, and what else of it is needed. */
-async function listed(folder: SourceFolder, labels: string, needed: readonly string[]): Promise<Pictures> {
-  const file = sourceFile(`${folder.name}/${labels}`, join(folder.path, labels), 'dataset.source.labels names a CSV file in each folder');
+async function listed(folder: SourcePlace, labels: string, needed: readonly string[]): Promise<Pictures> {
+  const place = { ...folder, name: `${folder.name}/${labels}`, path: join(folder.path, labels) };
+  const file = await sourceFile(place, 'dataset.source.labels names a CSV file in each folder');
   const header = await csvHeader(file);
   const wanted = ['path', ...needed.filter((name) => name !== 'image' && name !== 'path' && (name !== 'time' || header.includes('time')))];
   const columns: Record<string, ColumnValues[number][]> = Object.fromEntries(wanted.map((name) => [name, []]));

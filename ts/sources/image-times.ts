@@ -3,8 +3,8 @@ import type { Stats } from 'node:fs';
 import { resolve, sep } from 'node:path';
 import { SluiceError } from '../errors.js';
 import { timeTaken } from './exif.js';
+import type { SourcePlace } from './files.js';
 import { exifOf, inParallel } from './images.js';
-import type { SourceFolder } from './paths.js';
 import type { DatasetSpec, ImagesSource } from './spec.js';
 import { timeReader } from './time-format.js';
 import { timeInPath } from './time-pattern.js';
@@ -21,7 +21,7 @@ export const needsExif = ({ timeFrom }: ImagesSource): boolean => timeFrom?.incl
 
 /** Milliseconds, where !needsExif(): by timePattern, the column, or the file. E_SOURCE with path or row. */
 export function placedTimes(
-  folder: SourceFolder,
+  folder: SourcePlace,
   { labels, timePattern, timeFrom }: ImagesSource,
   spec: DatasetSpec,
   { image, time }: PlacedPictures,
@@ -39,7 +39,7 @@ export function placedTimes(
 
 /** Milliseconds by the pictures' EXIF data; where `timeFrom` has mtime too, that is the time of those without. E_SOURCE with path. */
 export async function takenTimes(
-  folder: SourceFolder,
+  folder: SourcePlace,
   timeFrom: readonly ('exif' | 'mtime')[],
   { image }: PlacedPictures,
   files: FileStatus,
@@ -55,7 +55,7 @@ export async function takenTimes(
   return times;
 }
 
-async function taken(folder: SourceFolder, path: string): Promise<{ ms: number; got: string }> {
+async function taken(folder: SourcePlace, path: string): Promise<{ ms: number; got: string }> {
   const file = resolve(folder.path, path);
   if (path.includes('\0') || !file.startsWith(folder.path.endsWith(sep) ? folder.path : folder.path + sep))
     throw new SluiceError('E_SOURCE', `${folder.name}: expected a path within ${folder.path}, got ${JSON.stringify(path)}`);

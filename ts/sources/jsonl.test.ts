@@ -3,11 +3,10 @@ import { join } from 'node:path';
 import zlib, { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { collect, failure, MemoryStore, temporaryFolder } from './fixture.test.helper.js';
+import { MemoryStore, collect, failure, localFile, temporaryFolder } from './fixture.test.helper.js';
 import { ingest, openSource } from './ingest.js';
 import { jsonlPart } from './jsonl.js';
 import { maxLineBytes } from './lines.js';
-import { resolveFiles } from './paths.js';
 import type { DatasetSpec, SourceSpec } from './spec.js';
 
 const test = suite('jsonl');
@@ -15,7 +14,7 @@ const folder = temporaryFolder();
 
 function partOf(content: string | Uint8Array, name = 'x.jsonl') {
   writeFileSync(join(folder, name), content);
-  return jsonlPart(resolveFiles([name], folder)[0]!);
+  return jsonlPart(localFile(name, join(folder, name)));
 }
 
 const lines = (...objects: unknown[]) => objects.map((object) => `${JSON.stringify(object)}\n`).join('');
@@ -144,7 +143,7 @@ test('gzip that is cut off or damaged is told, and so is a file that is gone', a
   const flipped = Buffer.from(whole);
   flipped[flipped.length >> 1]! ^= 0xff;
   await refused(flipped, []);
-  const part = jsonlPart({ name: 'gone.jsonl', path: join(folder, 'gone.jsonl'), fingerprint: '' });
+  const part = jsonlPart(localFile('gone.jsonl', join(folder, 'gone.jsonl')));
   await failure('E_SOURCE', ['gone.jsonl'], () => collect(part, ['a']));
 });
 

@@ -1,10 +1,9 @@
 // JSON lines: a JSON object on each line. Streamed.
-import { dirname } from 'node:path';
 import { SluiceError } from '../errors.js';
 import { batchRowsFor } from './batch-size.js';
 import { checkUtf8 } from './bytes.js';
 import { Collector } from './collector.js';
-import { identityOf, type SourceFile } from './files.js';
+import { identityOf, localFolderOf, type SourceFile } from './files.js';
 import { columnValue, type FieldPath, fieldOf, fieldPath, isObject, type Json, kindOf } from './json-values.js';
 import { lineBlocks } from './lines.js';
 import type { RecordBatch, SourcePart } from './types.js';
@@ -20,7 +19,7 @@ const batchBytes = 2 ** 25;
 export function jsonlPart(file: SourceFile): SourcePart {
   return {
     ...identityOf(file),
-    folder: dirname(file.path),
+    ...localFolderOf(file),
     read: (columns, startRow) => readRows(file, columns, startRow),
   };
 }

@@ -10,7 +10,7 @@ export const maxLineBytes = 2 ** 24;
 export type LineBlock = { bytes: Buffer; line: number };
 
 /** The file's blocks, some hundred kilobytes each. E_SOURCE where it cannot be read, or a line is longer than maxLineBytes. */
-export async function* lineBlocks(file: Pick<SourceFile, 'name' | 'path'>): AsyncGenerator<LineBlock> {
+export async function* lineBlocks(file: SourceFile): AsyncGenerator<LineBlock> {
   let [line, waiting] = [1, 0];
   let pieces: Buffer[] = [];
   try {

@@ -3,8 +3,8 @@
 import { realpathSync } from 'node:fs';
 import { dirname, join, resolve, sep } from 'node:path';
 import { SluiceError } from '../errors.js';
+import { statusOf } from '../files/local.js';
 import { packageRoot } from '../package.js';
-import { statusOf } from './files.js';
 
 export const npmPrefix = 'npm:';
 

@@ -3,8 +3,7 @@ import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { sourceFile } from './files.js';
-import { collect, failure, fixturePath, temporaryFolder, vega } from './fixture.test.helper.js';
+import { collect, failure, fixturePath, localFile, temporaryFolder, vega } from './fixture.test.helper.js';
 import { parquetPart } from './parquet.js';
 import { resolveFiles } from './paths.js';
 import type { ColumnValues } from './types.js';
@@ -29,7 +28,7 @@ const expected: Record<string, (i: number) => ColumnValues[number]> = {
   money: (i) => i + 0.25,
 };
 
-const fixture = (name: string) => parquetPart(sourceFile(name, fixturePath(name)));
+const fixture = (name: string) => parquetPart(localFile(name, fixturePath(name)));
 
 for (const name of ['snappy', 'plain', 'none', 'gzip-v2', 'zstd-v2', 'brotli', 'lz4', 'int96', 'delta']) {
   test(`${name}.parquet: every type, with nulls, over two row groups`, async () => {
@@ -75,7 +74,7 @@ test('a missing column is told with those that are there', async () => {
 });
 
 test('the first rows of flights-3m.parquet are what hyparquet reads', async () => {
-  const file = resolveFiles([vega('flights-3m.parquet')], temporaryFolder())[0]!;
+  const file = (await resolveFiles([vega('flights-3m.parquet')], temporaryFolder()))[0]!;
   const columns = ['date', 'delay', 'distance', 'origin', 'destination'];
   const bytes = readFileSync(file.path);
   const buffer = { byteLength: bytes.length, slice: (start: number, end?: number) => new Uint8Array(bytes.subarray(start, end)).buffer };

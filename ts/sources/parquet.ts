@@ -1,10 +1,8 @@
 // Parquet files: row group by row group, page by page, only the columns that are asked for.
-import { open } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { ColumnReader } from './parquet/column.js';
 import { damaged } from './parquet/damage.js';
 import { type Column, type Footer, type Group, readFooter } from './parquet/footer.js';
-import { identityOf, type SourceFile } from './files.js';
+import { identityOf, localFolderOf, type SourceFile } from './files.js';
 import type { ColumnValues, RecordBatch, SourcePart } from './types.js';
 
 const batchRows = 65_536;
@@ -16,31 +14,28 @@ const batchRows = 65_536;
 export function parquetPart(file: SourceFile): SourcePart {
   return {
     ...identityOf(file),
-    folder: dirname(file.path),
+    ...localFolderOf(file),
     read: (columns, startRow) => readRows(file, columns, startRow),
   };
 }
 
 async function* readRows(file: SourceFile, names: string[], startRow: number): AsyncGenerator<RecordBatch> {
-  const handle = await open(file.path).catch((error: unknown) => {
-    throw damaged(file.name, 'it cannot be opened', error, 'check its permissions');
-  });
+  const opened = await file.open();
   try {
-    const footer = await readFooter(handle, file.name, (await handle.stat()).size);
+    const footer = await readFooter(opened, file.name);
     const columns = names.map((name) => footer.column(name));
     for (const group of footer.groups) {
       const skip = Math.max(0, startRow - group.firstRow);
       if (skip >= group.rows) continue;
-      const queues = columns.map((column) => new PageQueue(footer, group, column, (chunk) => new ColumnReader(handle, chunk), skip));
+      const queues = columns.map((column) => new PageQueue(footer, group, column, (chunk) => new ColumnReader(opened, chunk), skip));
       for (let at = skip; at < group.rows; at += batchRows) {
         const rows = Math.min(batchRows, group.rows - at);
-        const values: [string, ColumnValues][] = [];
-        for (const queue of queues) values.push([queue.name, await queue.take(rows)]);
+        const values = await Promise.all(queues.map(async (queue) => [queue.name, await queue.take(rows)] as const));
         yield { rows, columns: Object.fromEntries(values) };
       }
     }
   } finally {
-    await handle.close();
+    await opened.close();
   }
 }
 

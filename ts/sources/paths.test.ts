@@ -19,9 +19,9 @@ test.before(() => {
 });
 test.after(() => rmSync(folder, { recursive: true }));
 
-function failure(...paths: string[]): SluiceError {
+async function failure(...paths: string[]): Promise<SluiceError> {
   try {
-    resolveFiles(paths, folder);
+    await resolveFiles(paths, folder);
   } catch (error) {
     assert.instance(error, SluiceError);
     return error as SluiceError;
@@ -29,8 +29,8 @@ function failure(...paths: string[]): SluiceError {
   return assert.unreachable() as never;
 }
 
-test('relative paths keep their order and start at the pipeline file', () => {
-  const files = resolveFiles(['b.csv', './a.csv', join(folder, 'link.csv')], folder);
+test('relative paths keep their order and start at the pipeline file', async () => {
+  const files = await resolveFiles(['b.csv', './a.csv', join(folder, 'link.csv')], folder);
   assert.equal(
     files.map((file) => [file.name, file.path]),
     [
@@ -41,53 +41,53 @@ test('relative paths keep their order and start at the pipeline file', () => {
   );
 });
 
-test('a fingerprint stays while the file stays and changes with it', () => {
+test('a fingerprint stays while the file stays and changes with it', async () => {
   const path = join(folder, 'changing');
   writeFileSync(path, '12');
-  const print = () => resolveFiles(['changing'], folder)[0]?.fingerprint;
-  const before = print();
-  assert.is(print(), before);
+  const print = async () => (await resolveFiles(['changing'], folder))[0]?.fingerprint;
+  const before = await print();
+  assert.is(await print(), before);
   writeFileSync(path, '123');
-  assert.is.not(print(), before);
+  assert.is.not(await print(), before);
 });
 
-test('* stands for any characters of file names only, sorted by name', () => {
+test('* stands for any characters of file names only, sorted by name', async () => {
   assert.equal(
-    resolveFiles(['a*.csv'], folder).map((file) => file.name),
+    (await resolveFiles(['a*.csv'], folder)).map((file) => file.name),
     ['a+(1).csv', 'a.csv'],
   );
   assert.equal(
-    resolveFiles(['*+(1)*'], folder).map((file) => file.name),
+    (await resolveFiles(['*+(1)*'], folder)).map((file) => file.name),
     ['a+(1).csv'],
   );
   assert.equal(
-    resolveFiles(['npm:@scope/data/in/*'], folder).map((file) => file.name),
+    (await resolveFiles(['npm:@scope/data/in/*'], folder)).map((file) => file.name),
     ['npm:@scope/data/in/x.csv'],
   );
 });
 
-test('folders that match * are passed over', () => {
+test('folders that match * are passed over', async () => {
   assert.equal(
-    resolveFiles(['*.csv'], folder).map((file) => file.name),
+    (await resolveFiles(['*.csv'], folder)).map((file) => file.name),
     ['a+(1).csv', 'a.csv', 'b.csv', 'link.csv'],
   );
 });
 
-test('npm: finds a package above the pipeline file, whatever it exports', () => {
+test('npm: finds a package above the pipeline file, whatever it exports', async () => {
   assert.is(
-    resolveFiles(['npm:@scope/data/in/x.csv'], join(folder, 'sub.csv'))[0]?.path,
+    (await resolveFiles(['npm:@scope/data/in/x.csv'], join(folder, 'sub.csv')))[0]?.path,
     join(folder, 'node_modules/@scope/data/in/x.csv'),
   );
 });
 
-test("npm: finds a package of Sluice's own, and keeps the name as given", () => {
-  const [file] = resolveFiles(['npm:vega-datasets/data/flights-3m.parquet'], folder);
+test("npm: finds a package of Sluice's own, and keeps the name as given", async () => {
+  const [file] = await resolveFiles(['npm:vega-datasets/data/flights-3m.parquet'], folder);
   assert.is(file?.name, 'npm:vega-datasets/data/flights-3m.parquet');
   assert.match(file?.path ?? '', /node_modules.vega-datasets.data.flights-3m\.parquet$/);
 });
 
-test('a missing package says how to install it', () => {
-  const error = failure('npm:no-such-package-here/x.csv');
+test('a missing package says how to install it', async () => {
+  const error = await failure('npm:no-such-package-here/x.csv');
   assert.is(error.code, 'E_NOT_FOUND');
   assert.match(error.message, 'no-such-package-here');
   assert.is(error.hint, 'npm install no-such-package-here');
@@ -101,18 +101,18 @@ for (const path of [
   'npm:@scope/../x',
   'npm:@../x/y',
 ]) {
-  test(`${path} does not leave the package`, () => {
-    assert.is(failure(path).code, 'E_ARGUMENT');
+  test(`${path} does not leave the package`, async () => {
+    assert.is((await failure(path)).code, 'E_ARGUMENT');
   });
 }
 
 for (const path of ['npm:vega-datasets', 'npm:', 'npm:/x']) {
-  test(`${path} names no file of a package`, () => {
-    assert.is(failure(path).code, 'E_ARGUMENT');
+  test(`${path} names no file of a package`, async () => {
+    assert.is((await failure(path)).code, 'E_ARGUMENT');
   });
 }
 
-test('what is missing or no file is told with its full path', () => {
+test('what is missing or no file is told with its full path', async () => {
   const cases = {
     'none.csv': 'E_NOT_FOUND',
     'none/*.csv': 'E_NOT_FOUND',
@@ -123,7 +123,7 @@ test('what is missing or no file is told with its full path', () => {
     'x\0y': 'E_IO',
   };
   for (const [path, code] of Object.entries(cases)) {
-    const error = failure('a.csv', path);
+    const error = await failure('a.csv', path);
     assert.is(error.code, code, path);
     if (code !== 'E_IO') assert.match(error.message, folder);
   }

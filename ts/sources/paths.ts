@@ -1,53 +1,93 @@
-// From the paths in a pipeline file to files that exist: relative ones, `npm:` ones, and `*` in the last component.
-import { readdirSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+// From the paths in a pipeline file to places that exist: relative ones, `npm:` and `s3://` ones, and `*` in the last component.
+import { resolve } from 'node:path';
 import { SluiceError } from '../errors.js';
-import { type SourceFile, sourceFile, statusOf } from './files.js';
+import type { Status } from '../files/file-system.js';
+import { Stores } from '../files/stores.js';
+import { isS3 } from '../s3/address.js';
+import { type SourceFile, type SourcePlace, sourceFile } from './files.js';
 import { npmPath, npmPrefix } from './npm.js';
 
-/** A folder of a source: its name as the pipeline gives it, and its absolute path. */
-export type SourceFolder = { name: string; path: string };
+/** A place, and its status where a listing told it already. */
+export type Found = { place: SourcePlace; status: Status | undefined };
+
+/** Leaves out places that are not complete yet; `patterns`: what the paths name, with their patterns. */
+export type Choose = (patterns: readonly SourcePlace[], found: readonly Found[]) => Promise<Found[]>;
 
 /**
  * The files that `paths` name, in their order; those of a `*` sorted by name. Paths are relative to `folder`. E_NOT_FOUND
- * says what was tried; E_SOURCE for what is not a file or is named twice; E_ARGUMENT.
+ * says what was tried; E_SOURCE for what is not a file or is named twice; E_ARGUMENT; and the errors of an object store.
  */
-export function resolveFiles(paths: readonly string[], folder: string): SourceFile[] {
-  const files = paths.flatMap((name) => {
-    const path = name.startsWith(npmPrefix) ? npmPath(name, folder) : resolve(folder, name);
-    if (name.includes('*')) return matching(name, path, 'file').map((found) => sourceFile(found.name, found.path));
-    const hint = name.startsWith(npmPrefix)
-      ? 'the version of the package that is installed may lack it'
-      : `the path is relative to ${resolve(folder)}`;
-    return [sourceFile(name, path, hint)];
-  });
+export async function resolveFiles(
+  paths: readonly string[],
+  folder: string,
+  stores = new Stores(),
+  choose?: Choose,
+): Promise<SourceFile[]> {
+  const found = await allPlaces(paths, folder, stores, 'file', choose);
+  const files = await Promise.all(found.map(({ place, status }) => sourceFile(place, hintFor(place.name, folder), status)));
   refuseRepeated(files);
   return files;
 }
 
 /** The folders that `paths` name, like resolveFiles(). */
-export function resolveFolders(paths: readonly string[], folder: string): SourceFolder[] {
-  const folders = paths.flatMap((name) => {
-    const path = name.startsWith(npmPrefix) ? npmPath(name, folder) : resolve(folder, name);
-    const found = name.includes('*') ? matching(name, path, 'folder') : [{ name, path }];
-    return found.map(({ name: shown, path: place }) => {
-      const status = statusOf(place);
+export async function resolveFolders(
+  paths: readonly string[],
+  folder: string,
+  stores = new Stores(),
+  choose?: Choose,
+): Promise<SourcePlace[]> {
+  const found = await allPlaces(paths, folder, stores, 'folder', choose);
+  const folders = await Promise.all(
+    found.map(async ({ place, status: known }) => {
+      const { name, path, files } = place;
+      const status = known ?? (await files.status(path));
       if (status === undefined)
-        throw new SluiceError('E_NOT_FOUND', `${shown}: there is no folder ${place}`, {
-          hint: `the path is relative to ${resolve(folder)}`,
-        });
-      if (!status.isDirectory())
-        throw new SluiceError('E_SOURCE', `${shown}: ${place} is not a folder`, { hint: 'name the folder that it lies in' });
-      return { name: shown, path: place };
-    });
-  });
+        throw new SluiceError('E_NOT_FOUND', `${name}: there is no folder ${path}`, withHint(hintFor(name, folder)));
+      if (status.kind !== 'folder')
+        throw new SluiceError('E_SOURCE', `${name}: ${path} is not a folder`, { hint: 'name the folder that it lies in' });
+      return place;
+    }),
+  );
   refuseRepeated(folders);
   return folders;
 }
 
-function refuseRepeated(places: readonly SourceFolder[]): void {
+const withHint = (hint: string | undefined): { hint?: string } => (hint === undefined ? {} : { hint });
+
+function hintFor(name: string, folder: string): string | undefined {
+  if (name.startsWith(npmPrefix)) return 'the version of the package that is installed may lack it';
+  return isS3(name) ? undefined : `the path is relative to ${resolve(folder)}`;
+}
+
+/** Where `name` lies, also a pattern. E_ARGUMENT. */
+function placeOf(name: string, folder: string, stores: Stores): SourcePlace {
+  const files = stores.filesOf(name);
+  if (isS3(name)) return { name, path: name.replace(/\/+$/, ''), files };
+  return { name, path: name.startsWith(npmPrefix) ? npmPath(name, folder) : resolve(folder, name), files };
+}
+
+async function allPlaces(
+  paths: readonly string[],
+  folder: string,
+  stores: Stores,
+  kind: 'file' | 'folder',
+  choose: Choose = async (_, found) => [...found],
+): Promise<Found[]> {
+  const found = await Promise.all(paths.map((name) => places(name, folder, stores, kind)));
+  return await choose(
+    paths.map((name) => placeOf(name, folder, stores)),
+    found.flat(),
+  );
+}
+
+async function places(name: string, folder: string, stores: Stores, kind: 'file' | 'folder'): Promise<Found[]> {
+  const place = placeOf(name, folder, stores);
+  return name.includes('*') ? await matching(place, kind) : [{ place, status: undefined }];
+}
+
+function refuseRepeated(found: readonly Pick<SourcePlace, 'name' | 'path'>[]): void {
   const seen = new Map<string, string>();
-  for (const { name, path } of places) {
+  for (const { name, path } of found) {
     const earlier = seen.get(path);
     if (earlier !== undefined)
       throw new SluiceError('E_SOURCE', `${path} is named twice: as ${earlier} and as ${name}`, { hint: 'name each place once' });
@@ -56,27 +96,32 @@ function refuseRepeated(places: readonly SourceFolder[]): void {
 }
 
 /** As in a shell, `*` matches any text, and names with a leading dot only where the pattern begins with one. */
-function matching(name: string, path: string, kind: 'file' | 'folder'): SourceFolder[] {
-  const folder = dirname(path);
-  const pattern = basename(path);
-  if (dirname(name).includes('*')) throw new SluiceError('E_ARGUMENT', `${name}: a * can stand in the last part of a path only`);
-  if (!statusOf(folder)?.isDirectory()) throw new SluiceError('E_NOT_FOUND', `${name}: there is no folder ${folder}`);
-  const fits = (entry: string) =>
-    kind === 'file' ? statusOf(join(folder, entry))?.isFile() : statusOf(join(folder, entry))?.isDirectory();
-  const names = entries(folder).filter((entry) => matches(entry, pattern) && fits(entry));
-  if (names.length === 0) throw new SluiceError('E_NOT_FOUND', `${name}: no ${kind} in ${folder} matches ${pattern}`);
-  return names.sort().map((entry) => ({ name: `${name.slice(0, name.length - pattern.length)}${entry}`, path: join(folder, entry) }));
+async function matching({ name, path, files }: SourcePlace, kind: 'file' | 'folder'): Promise<Found[]> {
+  const { folder, name: pattern } = files.split(path);
+  const before = name.slice(0, name.lastIndexOf(pattern));
+  if (before.includes('*')) throw new SluiceError('E_ARGUMENT', `${name}: a * can stand in the last part of a path only`);
+  const entries = await entriesOf(name, folder, pattern.slice(0, pattern.indexOf('*')), files);
+  const found = await Promise.all(
+    entries
+      .filter((entry) => matches(entry.name, pattern))
+      .map(async (entry) => {
+        const place = { name: before + entry.name, path: files.join(folder, entry.name), files };
+        return { place, status: entry.status ?? (await files.status(place.path)) };
+      }),
+  );
+  const fitting = found.filter(({ status }) => status?.kind === kind);
+  if (fitting.length === 0) throw new SluiceError('E_NOT_FOUND', `${name}: no ${kind} in ${folder} matches ${pattern}`);
+  return fitting.sort((a, b) => (a.place.path < b.place.path ? -1 : 1));
 }
 
-function entries(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    throw new SluiceError('E_IO', `${folder} cannot be listed: ${(error as Error).message}`, { cause: error });
-  }
+async function entriesOf(name: string, folder: string, start: string, files: SourcePlace['files']) {
+  // Listing an object store tells what is there, too.
+  const there = isS3(folder) || (await files.status(folder))?.kind === 'folder';
+  if (!there) throw new SluiceError('E_NOT_FOUND', `${name}: there is no folder ${folder}`);
+  return await files.list(folder, start);
 }
 
-function matches(entry: string, pattern: string): boolean {
+export function matches(entry: string, pattern: string): boolean {
   const texts = pattern.split('*');
   const first = texts.shift()!;
   const last = texts.pop()!;

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { SluiceError } from '../errors.js';
 import { isTokens } from './forms.js';
+import { isS3 } from '../s3/address.js';
 import { resolveFiles } from './paths.js';
 import type { ColumnType, TokensForm } from './spec.js';
 
@@ -68,7 +69,7 @@ function fnv1a(word: string): number {
 
 async function fileTokenizer(form: TokensForm & { tokenizer: string }, folder: string): Promise<Tokenizer> {
   const name = form.tokenizer;
-  const text = await readTokenizer(name, resolveFiles([name], folder)[0]!.path);
+  const text = await readTokenizer(name, await localPath(name, folder));
   const { encode, prefix, suffix } = await parseTokenizer(name, text);
   const around = prefix.length + suffix.length;
   if (around >= form.tokens)
@@ -80,6 +81,12 @@ async function fileTokenizer(form: TokensForm & { tokenizer: string }, folder: s
     ids.set(suffix, prefix.length + words.length);
   };
   return { tokenize, identity: createHash('sha256').update(text).digest('hex') };
+}
+
+async function localPath(name: string, folder: string): Promise<string> {
+  if (isS3(name))
+    throw new SluiceError('E_ARGUMENT', `tokenizer: ${name}: expected a file of the local file system, or npm:<package>/<path>`);
+  return (await resolveFiles([name], folder))[0]!.path;
 }
 
 async function readTokenizer(name: string, path: string): Promise<string> {

@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { collect, failure, fixturePath, MemoryStore, temporaryFolder } from './fixture.test.helper.js';
+import { MemoryStore, collect, failure, fixturePath, localFile, temporaryFolder } from './fixture.test.helper.js';
 import { ingest, openSource } from './ingest.js';
 import type { DatasetSpec } from './spec.js';
 import { maxMemberBytes } from './tar.js';
@@ -59,7 +59,7 @@ const tar = (...members: Buffer[]) => Buffer.concat([...members, end]);
 
 function partOf(content: Uint8Array, name = 'x.tar') {
   writeFileSync(join(folder, name), content);
-  return webdatasetPart({ name, path: join(folder, name), fingerprint: '' });
+  return webdatasetPart(localFile(name, join(folder, name)));
 }
 
 const refused = (content: Uint8Array, texts: string[], columns = ['txt']) =>
@@ -77,7 +77,7 @@ const two = [
 for (const format of ['ustar', 'gnu', 'pax']) {
   test(`a shard of Python's tarfile with long names, ${format}`, async () => {
     const name = `shard-${format}.tar.gz`;
-    const part = webdatasetPart({ name, path: fixturePath(name), fingerprint: '' });
+    const part = webdatasetPart(localFile(name, fixturePath(name)));
     const found = await collect(part, ['txt', 'cls', 'json.time', 'json.user.name', 'key']);
     assert.equal(found['txt'], ['text 0\n', 'text 1\n', 'text 2\n']);
     assert.equal(found['cls'], ['0', '1', '0']);

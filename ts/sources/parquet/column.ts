@@ -1,11 +1,11 @@
 // The pages of one column in one row group, in order. Only the bytes of the current page are in memory.
-import type { FileHandle } from 'node:fs/promises';
 import * as zlib from 'node:zlib';
 import type { PageHeader } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
+import type { OpenFile } from '../../files/file-system.js';
 import type { ColumnValues } from '../types.js';
 import { decompress } from './codecs.js';
-import { type Chunk, maxPageValues, readExactly } from './footer.js';
+import { type Chunk, maxPageValues } from './footer.js';
 import { decodeDictionary, decodePage, type Page } from './page.js';
 import { checkStruct, ThriftEndError } from './thrift.js';
 
@@ -21,11 +21,12 @@ export class ColumnReader {
   #rowsLeft: number;
 
   constructor(
-    private readonly handle: FileHandle,
+    private readonly file: OpenFile,
     private readonly chunk: Chunk,
   ) {
     this.#at = chunk.start;
     this.#rowsLeft = chunk.rows;
+    file.expect(chunk.start, chunk.end);
   }
 
   /** Values of the next page that has rows behind the next `skip` ones, and how many rows were passed over before it. */
@@ -109,7 +110,7 @@ export class ColumnReader {
     const wanted = Math.min(count, this.chunk.end - this.#at);
     if (wanted === 0) throw new Error(`its pages end ${this.#rowsLeft} rows too early`);
     if (this.#bytes.length < wanted)
-      this.#bytes = await readExactly(this.handle, this.#at, Math.max(wanted, Math.min(readBytes, this.chunk.end - this.#at)));
+      this.#bytes = await this.file.read(this.#at, Math.max(wanted, Math.min(readBytes, this.chunk.end - this.#at)));
     return this.#bytes;
   }
 

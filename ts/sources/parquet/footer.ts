@@ -1,7 +1,7 @@
 // A Parquet file's footer: schema, row groups and where each column's bytes lie. Nothing in it is trusted.
-import type { FileHandle } from 'node:fs/promises';
 import { type CompressionCodec, type ColumnMetaData, type FileMetaData, parquetMetadata, type SchemaElement } from 'hyparquet';
 import { SluiceError } from '../../errors.js';
+import type { OpenFile } from '../../files/file-system.js';
 import { codecNames, isSupported } from './codecs.js';
 import { damaged } from './damage.js';
 import { checkStruct } from './thrift.js';
@@ -93,35 +93,25 @@ export class Footer {
   }
 }
 
-/** Reads and checks the footer of a file of `size` bytes. E_SOURCE. */
-export async function readFooter(handle: FileHandle, name: string, size: number): Promise<Footer> {
+/** Reads and checks the footer of a file. E_SOURCE. */
+export async function readFooter(file: OpenFile, name: string): Promise<Footer> {
+  const { size } = file;
   try {
     if (size < 12) throw new Error(`it has only ${size} bytes`);
-    const head = (await readExactly(handle, 0, 4)).toString('latin1');
-    const tail = await readExactly(handle, size - 8, 8);
+    const head = (await file.read(0, 4)).toString('latin1');
+    const tail = await file.read(size - 8, 8);
     const magic = tail.toString('latin1', 4);
     if (head === 'PARE' || magic === 'PARE') throw new Error('its footer is encrypted, which is not supported');
     if (head !== 'PAR1') throw new Error('it does not begin with PAR1');
     if (magic !== 'PAR1') throw new Error('it does not end with PAR1; it may be cut off');
     const length = tail.readUInt32LE(0);
     if (length > size - 12 || length > maxFooterBytes) throw new Error(`its footer claims ${length} bytes in a file of ${size}`);
-    const bytes = await readExactly(handle, size - 8 - length, length + 8);
+    const bytes = await file.read(size - 8 - length, length + 8);
     checkStruct(bytes.subarray(0, length));
     return new Footer(name, parquetMetadata(bytes, { geoparquet: false }), size - 8 - length);
   } catch (error) {
     throw damaged(name, 'it cannot be read as a Parquet file', error);
   }
-}
-
-/** Bytes [start, start + length) of the file; fails where it ends earlier. */
-export async function readExactly(handle: FileHandle, start: number, length: number): Promise<Buffer<ArrayBuffer>> {
-  const bytes = Buffer.allocUnsafeSlow(length);
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await handle.read(bytes, done, length - done, start + done);
-    if (bytesRead === 0) throw new Error(`the file ends at byte ${start + done}; it was changed while it was read`);
-    done += bytesRead;
-  }
-  return bytes;
 }
 
 function whole(value: unknown, most: number, what: string): number {

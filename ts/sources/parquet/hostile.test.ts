@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { sourceFile } from '../files.js';
-import { collect, failure, fixturePath, writeTemporary } from '../fixture.test.helper.js';
+import { collect, failure, fixturePath, localFile, writeTemporary } from '../fixture.test.helper.js';
 import { parquetPart } from '../parquet.js';
 import { decompress } from './codecs.js';
 import { checkDeltaPacked, checkDeltaText } from './delta.js';
@@ -14,7 +13,7 @@ const columns = ['i32', 'i64', 'f64', 'flag', 'text', 'us', 'money'];
 
 function read(bytes: Uint8Array) {
   const path = writeTemporary('bad.parquet', bytes);
-  return collect(parquetPart(sourceFile('bad.parquet', path)), columns);
+  return collect(parquetPart(localFile('bad.parquet', path)), columns);
 }
 
 /** Repeatable numbers in [0, 1). */

@@ -35,7 +35,7 @@ export type TestServer = {
   env: Record<string, string>;
 };
 
-export const quick: Partial<Patience> = { tries: 4, pauseMs: 1, maxPauseMs: 5, waitMs: 2000 };
+export const quick: Partial<Patience> = { tries: 4, pauseMs: 1, maxPauseMs: 5, waitMs: 20_000 };
 
 export const configFor = (endpoint: string, more: Record<string, string> = {}): S3Config =>
   s3Config({ endpoint }, { ...credentials, ...more });

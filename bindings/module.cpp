@@ -59,6 +59,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   define<build_info>(exports, "build_info");
   define_storage(exports);
   define_check(exports);
+  define_checksum(exports);
   define_deletion(exports);
   define_metadata(exports);
   define_select(exports);

@@ -6,6 +6,7 @@ namespace sluice::bindings {
 
 void define_storage(Napi::Object exports);
 void define_check(Napi::Object exports);
+void define_checksum(Napi::Object exports);
 void define_deletion(Napi::Object exports);
 void define_select(Napi::Object exports);
 void define_trainset(Napi::Object exports);

@@ -4,6 +4,7 @@ set(SLUICE_BINDING_SOURCES
   bindings/args.cpp
   bindings/arrays.cpp
   bindings/check.cpp
+  bindings/checksum.cpp
   bindings/deletion.cpp
   bindings/describe.cpp
   bindings/eval.cpp

@@ -88,7 +88,7 @@ export function describe(event: RunEvent): string | null {
     case 'listening':
       return `samples are taken at ${event.url}${event.url.startsWith('http:') ? '/v1/samples' : ''}`;
     case 'connected':
-      return `messages of stream ${event.stream} are taken from ${event.url}`;
+      return `messages of ${event.stream} are taken from ${event.url}`;
     case 'available':
       return `  model ${event.modelId} is current`;
     case 'window': {

@@ -37,7 +37,7 @@ const isReal = (label: LabelConfig): boolean => 'real' in label;
 /** Pushed samples bring their times; what is watched must be a source. */
 function servingProblems({ time, ...data }: DatasetConfig, serve: PipelineFile['serve']): CrossProblem[] {
   const pushed = 'source' in data && data.source.format === 'push';
-  const taking = serve?.http !== undefined || serve?.grpc !== undefined || serve?.nats !== undefined;
+  const taking = [serve?.http, serve?.grpc, serve?.nats, serve?.kafka].some((section) => section !== undefined);
   const problems: CrossProblem[] = [];
   if ((pushed || taking) && 'step' in time)
     problems.push({ path: ['dataset', 'time'], message: 'expected a column, because samples that are pushed bring their times' });

@@ -1,13 +1,13 @@
 // Section `serve` of the pipeline file: production mode.
 import { z } from 'zod';
 import { duration } from '../base/durations.js';
-import { whole } from './fields.js';
+import { filePath, whole } from './fields.js';
 
 const mebibyte = 2 ** 20;
 
 const secret = z
   .string()
-  .regex(/^env:[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected env:NAME, the environment variable that holds the token' });
+  .regex(/^env:[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected env:NAME, the environment variable that holds the secret' });
 
 const listening = {
   port: whole(0, 65_535).describe('TCP port; 0: a free one, which is told when it is open.'),
@@ -50,6 +50,58 @@ const nats = z
   })
   .describe('Samples are taken from NATS JetStream, each exactly once. A message is a JSON object, or several as JSON lines.');
 
+const broker = z.string().regex(/^([A-Za-z0-9._-]{1,255}|\[[0-9a-fA-F:]+\]):\d{1,5}$/, { error: 'expected host:port' });
+
+const kafka = z
+  .strictObject({
+    brokers: z
+      .array(broker)
+      .min(1)
+      .max(100)
+      .default(['127.0.0.1:9092'])
+      .describe('Some of the brokers, as host:port; they tell the others.'),
+    topic: z
+      .string()
+      .regex(/^(?!\.\.?$)[A-Za-z0-9._-]{1,249}$/, { error: 'expected the name of a topic: letters, digits, dots, dashes and underscores' })
+      .describe('Name of the topic. The next offset of each of its partitions is kept beside the samples.'),
+    from: z
+      .enum(['earliest', 'latest'])
+      .default('earliest')
+      .describe('Where the topic is begun: with the oldest record that it holds, or with those that arrive from now on.'),
+    batch: whole(1, 100_000).default(20_000).describe('Records that are appended together at most.'),
+    maxBytes: whole(1024, 256 * mebibyte)
+      .default(4 * mebibyte)
+      .describe('Bytes that a broker sends at a time.'),
+    maxWait: duration
+      .refine((ms) => ms <= 10_000, { error: 'expected at most 10s' })
+      .prefault('1s')
+      .describe('Longest time that a broker waits for records before it answers; one that has some answers at once.'),
+    tls: z
+      .union([
+        z.boolean(),
+        z.strictObject({
+          ca: filePath.optional().describe("File of certificates that the brokers' are signed with. Default: those that Node.js knows."),
+          cert: filePath.optional().describe('File of our certificate.'),
+          key: filePath.optional().describe('File of its key.'),
+        }),
+      ])
+      .optional()
+      .describe('Brokers are spoken to by TLS.'),
+    sasl: z
+      .strictObject({
+        mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('How the password is told.'),
+        username: z.string().min(1).max(256).describe('Name.'),
+        password: secret.describe('Password: env:NAME is the environment variable that holds it.'),
+      })
+      .optional()
+      .describe('Brokers are told who we are.'),
+  })
+  .describe(
+    'Samples are taken from a topic of Kafka, each exactly once, without a consumer group. A record is a JSON object, or several as JSON lines.',
+  );
+
+export type KafkaConfig = z.output<typeof kafka>;
+
 const watch = z
   .strictObject({
     every: duration.prefault('1s').describe('Longest time until a new file is noticed.'),
@@ -77,5 +129,6 @@ export const serve = z
     grpc: grpc.optional(),
     watch: watch.optional(),
     nats: nats.optional(),
+    kafka: kafka.optional(),
   })
   .describe('Production mode: how samples arrive in sluice serve.');

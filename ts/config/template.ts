@@ -133,4 +133,6 @@ replay:                         # experiment mode replays the stored samples
 #   http: { port: 8080, host: 127.0.0.1, token: env:SLUICE_TOKEN, maxBytes: 16777216, maxPending: 268435456 }   # pushed samples
 #   grpc: { port: 8081 }        # the same fields
 #   nats: { url: nats://127.0.0.1:4222, stream: samples, subject: samples.>, token: env:NATS_TOKEN, batch: 5000 }   # messages of NATS JetStream
+#   kafka: { brokers: [127.0.0.1:9092], topic: samples, from: earliest, batch: 20000, maxBytes: 4194304, maxWait: 1s }   # records of a topic of Kafka
+#   # also: tls: true | { ca: ca.pem, cert: cert.pem, key: key.pem }, sasl: { mechanism: scram-sha-512, username: sluice, password: env:KAFKA_PASSWORD }
 `;

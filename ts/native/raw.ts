@@ -239,6 +239,8 @@ export interface Addon {
   /** Throws E_DEVICE with the reason unless there is one. */
   require_cuda(): void;
 
+  crc32c(bytes: Uint8Array): number;
+
   stop_create(): StopHandle;
   stop_request(stop: StopHandle): void;
 

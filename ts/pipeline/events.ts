@@ -34,7 +34,7 @@ export type RunEvent =
   /** A window has ended, and the model of a trigger before it was evaluated on it. */
   | { type: 'window'; window: EvalWindow; triggerId: number; metrics: WindowMetrics }
   | { type: 'listening'; url: string }
-  /** Messages of the stream are taken from the server at `url`. */
+  /** Messages of the stream, or topic, are taken from the server at `url`. */
   | { type: 'connected'; url: string; stream: string }
   | { type: 'stopped'; samples: number; triggers: number }
   /** Something failed, and production goes on. */

@@ -19,6 +19,8 @@ export class Metrics {
   readonly #lastError = this.#gauge('sluice_last_error_timestamp_seconds', 'When the last of these errors was met.', ['code']);
   readonly #requestSeconds = this.#histogram('sluice_http_request_seconds', 'From the head of a request to its answer.');
   readonly #commitSeconds = this.#histogram('sluice_commit_seconds', 'Time of a transaction that appends pushed samples.');
+  readonly #natsLag = this.#gauge('sluice_nats_lag', 'Messages of the stream that are still to be taken.', ['stream']);
+  readonly #kafkaLag = this.#gauge('sluice_kafka_lag', 'Records of the partition that are still to be taken.', ['topic', 'partition']);
 
   /** `measure` is called when the metrics are read. */
   constructor(pipeline: string, measure: () => Measured) {
@@ -73,6 +75,14 @@ export class Metrics {
 
   received(samples: number): void {
     this.#received.inc(samples);
+  }
+
+  natsLag(stream: string, messages: number): void {
+    this.#natsLag.set({ stream }, messages);
+  }
+
+  kafkaLag(topic: string, partition: number, records: number): void {
+    this.#kafkaLag.set({ topic, partition: String(partition) }, records);
   }
 
   failed(code: string): void {

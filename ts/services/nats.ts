@@ -3,12 +3,12 @@
 import type { Consumer, JetStreamManager, JsMsg, StreamInfo } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { SluiceError } from '../errors.js';
-import { delay } from '../pipeline/delay.js';
 import type { DatasetSpec } from '../sources/spec.js';
 import type { Inlet } from './inlet.js';
+import { type Retrying, retried } from './retry.js';
 import { parseRows, toBatch } from './rows.js';
 
-export type NatsOptions = {
+export type NatsOptions = Retrying & {
   url: string;
   stream: string;
   subject: string | undefined;
@@ -19,38 +19,23 @@ export type NatsOptions = {
   spec: DatasetSpec;
   /** What is stored beside the samples. */
   state(key: string): string | null;
-  /** First pause before the server is tried again, ms; it doubles up to 30 s. */
-  retryMs: number;
-  signal: AbortSignal;
   onConnected(): void;
   onSamples(samples: number): void;
-  onProblem(error: SluiceError): void;
+  /** How many messages are still to be taken. */
+  onLag(messages: number): void;
 };
 
 /** `created` tells a stream from one that took its name later and counts from 1 again. */
 type Position = { sequence: number; created: string };
 
-const maxRetryMs = 30_000;
-
-/** Takes messages until the signal aborts. What fails is told and tried again. E_ADDON where the client's packages are missing. */
+/** Takes messages until the signal aborts. What fails is told and tried again. E_MODULE where the client's packages are missing. */
 export async function consumeNats(options: NatsOptions): Promise<void> {
-  const { signal } = options;
   const client = await loadClient();
-  let told = '';
-  for (let pause = options.retryMs; !signal.aborted; pause = Math.min(maxRetryMs, 2 * pause)) {
-    try {
-      await consume(client, options, () => {
-        told = '';
-        pause = options.retryMs;
-      });
-    } catch (error) {
-      if (signal.aborted) return;
-      const problem = asProblem(options, error);
-      if (problem.message !== told) options.onProblem(problem);
-      told = problem.message;
-    }
-    await delay(pause, signal);
-  }
+  await retried(
+    options,
+    (onProgress) => consume(client, options, onProgress),
+    (error) => asProblem(options, error),
+  );
 }
 
 type Client = { connect: typeof import('@nats-io/transport-node').connect; jetstream: typeof import('@nats-io/jetstream') };
@@ -135,6 +120,7 @@ async function take(
     waiting.push(message);
     if (waiting.length < options.batch && message.info.pending > 0) continue;
     await append(waiting, options, entries);
+    options.onLag(message.info.pending);
     waiting = [];
     onProgress();
   }

@@ -17,6 +17,7 @@ import { GrpcService } from './grpc.js';
 import { HttpService } from './http.js';
 import { Inlet } from './inlet.js';
 import { Metrics } from './metrics.js';
+import { consumeKafka } from './kafka.js';
 import { consumeNats } from './nats.js';
 import { foldersOfPaths, watchSource } from './watch.js';
 
@@ -40,12 +41,17 @@ export type ServeOptions = {
  */
 export async function servePipeline(pipeline: LoadedPipeline, options: ServeOptions): Promise<void> {
   const { config } = pipeline;
-  const { http, grpc, watch, nats } = config.serve ?? {};
-  if (http === undefined && grpc === undefined && watch === undefined && nats === undefined) {
+  const { http, grpc, watch, nats, kafka } = config.serve ?? {};
+  if ([http, grpc, watch, nats, kafka].every((section) => section === undefined)) {
     const hint = 'serve: { watch: { every: 1s } } takes new files, serve: { http: { port: 8080 } } takes requests';
     throw new SluiceError('E_ARGUMENT', `${pipeline.file} does not say how samples arrive`, { hint });
   }
-  const tokens = { http: tokenOf('http', http?.token), grpc: tokenOf('grpc', grpc?.token), nats: tokenOf('nats', nats?.token) };
+  const tokens = {
+    http: secretOf('http.token', http?.token),
+    grpc: secretOf('grpc.token', grpc?.token),
+    nats: secretOf('nats.token', nats?.token),
+    kafka: secretOf('kafka.sasl.password', kafka?.sasl?.password),
+  };
   const folders = foldersOf(options.dataFolder ?? 'sluice-data');
   const journal = await Journal.open(folders.state);
   try {
@@ -66,14 +72,14 @@ export async function servePipeline(pipeline: LoadedPipeline, options: ServeOpti
   }
 }
 
-/** The token in the environment variable that the pipeline names. */
-function tokenOf(section: string, field: string | undefined): string | undefined {
-  if (field === undefined) return undefined;
-  const name = field.slice('env:'.length);
-  const token = process.env[name];
-  if (token === undefined || token === '')
-    throw new SluiceError('E_ARGUMENT', `serve.${section}.token: the environment variable ${name} is not set`);
-  return token;
+/** What the environment variable holds that the pipeline names. */
+function secretOf(field: string, value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  const name = value.slice('env:'.length);
+  const secret = process.env[name];
+  if (secret === undefined || secret === '')
+    throw new SluiceError('E_ARGUMENT', `serve.${field}: the environment variable ${name} is not set`);
+  return secret;
 }
 
 type Server = { url: string; close(): Promise<void> };
@@ -91,7 +97,7 @@ class Production {
     readonly dataset: Dataset,
     parsers: ReturnType<typeof parserPool>,
     readonly options: ServeOptions,
-    readonly tokens: Record<'http' | 'grpc' | 'nats', string | undefined>,
+    readonly tokens: Record<'http' | 'grpc' | 'nats' | 'kafka', string | undefined>,
     readonly stop: AbortController,
   ) {
     this.#onEvent = options.onEvent ?? (() => {});
@@ -175,6 +181,10 @@ class Production {
   }
 
   async #consume(inlet: Inlet): Promise<void> {
+    await Promise.all([this.#consumeNats(inlet), this.#consumeKafka(inlet)]);
+  }
+
+  async #consumeNats(inlet: Inlet): Promise<void> {
     const { dataset: spec, serve } = this.pipeline.config;
     if (serve?.nats === undefined) return;
     const { url, stream, subject, batch } = serve.nats;
@@ -190,7 +200,28 @@ class Production {
       retryMs: this.options.retryMs ?? 1000,
       signal: this.stop.signal,
       onConnected: () => this.#onEvent({ type: 'connected', url, stream }),
+      onLag: (messages) => this.#metrics.natsLag(stream, messages),
       onSamples: (samples) => this.#metrics.received(samples),
+      onProblem: (error) => this.#problem(error),
+    });
+  }
+
+  async #consumeKafka(inlet: Inlet): Promise<void> {
+    const { dataset: spec, serve } = this.pipeline.config;
+    if (serve?.kafka === undefined) return;
+    const { topic } = serve.kafka;
+    await consumeKafka({
+      config: serve.kafka,
+      folder: this.pipeline.dir,
+      password: this.tokens.kafka,
+      inlet,
+      spec,
+      state: (key) => this.dataset.state(key),
+      retryMs: this.options.retryMs ?? 1000,
+      signal: this.stop.signal,
+      onConnected: (url) => this.#onEvent({ type: 'connected', url, stream: topic }),
+      onSamples: (samples) => this.#metrics.received(samples),
+      onLag: (partition, records) => this.#metrics.kafkaLag(topic, partition, records),
       onProblem: (error) => this.#problem(error),
     });
   }

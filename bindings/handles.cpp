@@ -74,6 +74,7 @@ const char* handle_kind(Napi::Value value) {
   if (object.CheckTypeTag(&SnapshotHandle::kTag)) return SnapshotHandle::kKind;
   if (object.CheckTypeTag(&StopHandle::kTag)) return StopHandle::kKind;
   if (object.CheckTypeTag(&ParserHandle::kTag)) return ParserHandle::kKind;
+  if (object.CheckTypeTag(&WaitingHandle::kTag)) return WaitingHandle::kKind;
   return nullptr;
 }
 

@@ -3,6 +3,7 @@
 // only (an environment is the main thread's or a worker's JavaScript; each loads the addon for itself).
 #pragma once
 #include <memory>
+#include <mutex>
 #include <unordered_set>
 
 #include "args.h"
@@ -11,6 +12,7 @@
 #include "napi_setup.h"
 #include "storage/dataset.h"
 #include "train/parser_queue.h"
+#include "waiting/waiting.h"
 
 namespace sluice::bindings {
 
@@ -60,6 +62,29 @@ class ParserHandle {
  private:
   std::shared_ptr<ParserQueue> queue_;  // null: closed
   uint64_t number_;
+};
+
+/// One call at a time works on it; counts are those after the last one.
+class WaitingHandle {
+ public:
+  static constexpr const char* kKind = "waiting";
+  static constexpr napi_type_tag kTag{0x3b7a90c1f5e24d86, 0x94e1d2780a6cb53f};
+  explicit WaitingHandle(std::unique_ptr<Waiting> store) : waiting_(std::make_shared<Guarded>(std::move(store))) {}
+
+  bool open() const { return waiting_ != nullptr; }
+  void close() { waiting_.reset(); }
+
+  struct Guarded {
+    explicit Guarded(std::unique_ptr<Waiting> given) : store(std::move(given)), counts(store->counts()) {}
+    std::mutex working;
+    std::unique_ptr<Waiting> store;
+    std::mutex counting;
+    WaitingCounts counts;
+  };
+  const std::shared_ptr<Guarded>& waiting() const { return waiting_; }
+
+ private:
+  std::shared_ptr<Guarded> waiting_;  // null: closed; a call under way keeps it
 };
 
 class DatasetHandle : public std::enable_shared_from_this<DatasetHandle> {
@@ -120,7 +145,7 @@ Napi::Object make_handle(Napi::Env env, std::shared_ptr<H> handle) {
   return object;
 }
 
-/// "dataset", "snapshot", "stop", "parser", or null where the value is no handle.
+/// "dataset", "snapshot", "stop", "parser", "waiting", or null where the value is no handle.
 const char* handle_kind(Napi::Value value);
 
 /// The handle behind `value`, open or not: E_ARGUMENT for anything else.

@@ -62,6 +62,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   define_checksum(exports);
   define_deletion(exports);
   define_metadata(exports);
+  define_waiting(exports);
   define_select(exports);
   define_trainset(exports);
   define_train(exports);

@@ -11,6 +11,7 @@ void define_deletion(Napi::Object exports);
 void define_select(Napi::Object exports);
 void define_trainset(Napi::Object exports);
 void define_metadata(Napi::Object exports);
+void define_waiting(Napi::Object exports);
 void define_train(Napi::Object exports);
 void define_eval(Napi::Object exports);
 void define_parser(Napi::Object exports);

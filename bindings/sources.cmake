@@ -21,6 +21,7 @@ set(SLUICE_BINDING_SOURCES
   bindings/train.cpp
   bindings/trainset.cpp
   bindings/views.cpp
+  bindings/waiting.cpp
   bindings/workers.cpp)
 
 # What build_info() tells.

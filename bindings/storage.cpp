@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "arrays.h"
+#include "batches.h"
 #include "guard.h"
 #include "handles.h"
 #include "module.h"
@@ -38,6 +39,8 @@ const char* name_of(const std::array<std::pair<const char*, E>, N>& names, E val
   throw Error(code::kInternal, "an enumerator without a name");
 }
 
+}  // namespace
+
 Schema read_schema(const Arg& arg) {
   Schema schema;
   for (const Arg& column : arg.field("columns").elements(kMaxColumns)) {
@@ -48,6 +51,8 @@ Schema read_schema(const Arg& arg) {
   schema.classes = arg.field("classes").integer32(schema.label == LabelKind::kClass ? 2 : 0, 1'000'000);
   return schema;
 }
+
+namespace {
 
 Napi::Object write_schema(Napi::Env env, const Schema& schema) {
   const Napi::Array columns = Napi::Array::New(env, schema.columns.size());
@@ -91,7 +96,8 @@ std::vector<std::byte> bytes_of(std::span<const T> values) {
   return {bytes.begin(), bytes.end()};
 }
 
-/// Cells of `rows` samples as AppendBatch takes them; their values are checked when they are appended.
+}  // namespace
+
 std::vector<std::byte> read_column(const Arg& values, const Column& column, size_t rows) {
   switch (column.type) {
     case ColumnType::kF32: return bytes_of(values.array<float>(rows * column.elements()));
@@ -100,6 +106,8 @@ std::vector<std::byte> read_column(const Arg& values, const Column& column, size
     default: return bytes_of(values.array<int32_t>(rows * column.elements()));
   }
 }
+
+namespace {
 
 OwnedBatch read_batch(const Arg& arg, const Schema& schema) {
   OwnedBatch batch;

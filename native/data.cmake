@@ -14,6 +14,7 @@ add_library(sluice_data STATIC
   src/base/file.cpp
   src/base/memory.cpp
   src/base/murmur3.cpp
+  src/base/siphash.cpp
   src/select/filter.cpp
   src/select/freshness.cpp
   src/select/uniform.cpp
@@ -38,6 +39,12 @@ add_library(sluice_data STATIC
   src/storage/state_log.cpp
   src/storage/statistics.cpp
   src/storage/store.cpp
-  src/trainset/trainset.cpp)
+  src/trainset/trainset.cpp
+  src/waiting/block.cpp
+  src/waiting/decide.cpp
+  src/waiting/log.cpp
+  src/waiting/part.cpp
+  src/waiting/state.cpp
+  src/waiting/waiting.cpp)
 target_include_directories(sluice_data PUBLIC src)
 target_link_libraries(sluice_data PUBLIC sluice_lmdb Threads::Threads PRIVATE sluice_warnings)

@@ -14,7 +14,7 @@ if(NOT GTest_FOUND)
 endif()
 
 include(GoogleTest)
-foreach(folder base cuda storage select trainset train eval modelstore)
+foreach(folder base cuda storage select trainset waiting train eval modelstore)
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/${folder}/*_test.cpp")
   if(sources)
     add_executable(${folder}_tests ${sources})

@@ -3,10 +3,11 @@ import { SluiceError } from '../errors.js';
 import { Dataset } from '../native/dataset.js';
 import type { KeyRange, SampleFilter } from '../native/types.js';
 import { parseComparisons, parseKeys } from '../pipeline/condition.js';
+import { deleteWaiting, timesOf } from '../pipeline/delete-waiting.js';
 import { foldersOf } from '../pipeline/folders.js';
 import { lengthOf } from '../pipeline/living.js';
 import { datasetIds } from './datasets.js';
-import { formatCount, print } from './output.js';
+import { formatCount, type Mode, print } from './output.js';
 import { runCommand, sharedArgs } from './run-command.js';
 
 export default defineCommand({
@@ -16,12 +17,14 @@ export default defineCommand({
     keys: { type: 'string', description: 'Keys and ranges, both ends included', valueHint: '5,10-20' },
     where: { type: 'string', description: 'Comparisons of time, label and key', valueHint: 'time < 2020-01-01 and label = 1' },
     label: { type: 'string', description: 'Samples of this label', valueHint: 'number' },
+    ids: { type: 'string', description: 'Samples with these ids that still wait for their labels, and no others', valueHint: 'a-17,a-18' },
     reason: { type: 'string', default: '', description: 'Stands in the audit log', valueHint: 'text' },
     yes: { type: 'boolean', default: false, description: 'Delete; without it the samples are only counted' },
     ...sharedArgs,
   },
   run: ({ args }) =>
     runCommand(args, async ({ mode, signal }) => {
+      if (args.ids !== undefined) return await deleteIds(args.ids, args, mode);
       const filter = filterOf(args);
       const [id] = datasetIds(args.data, args.dataset) as [string];
       using dataset = Dataset.open(foldersOf(args.data).dataset(id), { readOnly: !args.yes });
@@ -31,11 +34,38 @@ export default defineCommand({
         const text = `${formatCount(samples)} samples of ${id} fit${shown(found)}${samples === 0 ? '' : '\nnothing was deleted; to delete them, say it again with --yes'}`;
         return print(mode, text, { dataset: id, samples, deleted: false });
       }
+      const waiting = await deleteWaiting(dataset, foldersOf(args.data).waiting(id), { times: timesOf(filter), ids: [] });
       const deleted = await dataset.delete(found, args.reason);
       const next = deleted === 0 ? '' : `\nthey are in the bytes on disk until: sluice compact ${id}`;
-      print(mode, `${formatCount(deleted)} samples of ${id} deleted${next}`, { dataset: id, samples: deleted, deleted: true });
+      const text = `${formatCount(deleted)} samples of ${id} deleted${next}${waitingText(waiting)}`;
+      print(mode, text, { dataset: id, samples: deleted, ...(waiting > 0 ? { waiting } : {}), deleted: true });
     }),
 });
+
+const waitingText = (waiting: number) =>
+  waiting === 0 ? '' : `\n${formatCount(waiting)} that waited for their labels deleted; their bytes go when their window has passed`;
+
+/** Of samples that wait: those in the dataset are not found by their ids. */
+async function deleteIds(
+  text: string,
+  args: { dataset: string; data: string; yes: boolean; keys?: string | undefined; where?: string | undefined; label?: string | undefined },
+  mode: Mode,
+): Promise<void> {
+  if (args.keys !== undefined || args.where !== undefined || args.label !== undefined)
+    throw new SluiceError(
+      'E_USAGE',
+      'delete: --ids names samples that wait for their labels; --keys, --where and --label do not go with it',
+    );
+  const ids = text.split(',').map((id) => id.trim());
+  if (ids.some((id) => id === '' || Buffer.byteLength(id) > 256))
+    throw new SluiceError('E_USAGE', 'delete: --ids: expected ids of 1 to 256 bytes');
+  if (!args.yes) throw new SluiceError('E_USAGE', 'delete: --ids deletes at once; say it again with --yes');
+  const [id] = datasetIds(args.data, args.dataset) as [string];
+  using dataset = Dataset.open(foldersOf(args.data).dataset(id));
+  const waiting = await deleteWaiting(dataset, foldersOf(args.data).waiting(id), { times: undefined, ids });
+  const none = `none of ${formatCount(ids.length)} waits for its label in ${id}`;
+  print(mode, waiting === 0 ? none : waitingText(waiting).trim(), { dataset: id, samples: 0, waiting, deleted: true });
+}
 
 /** All that is given must hold. E_USAGE. */
 function filterOf({ keys, where, label }: { keys?: string; where?: string; label?: string }): SampleFilter {

@@ -97,6 +97,11 @@ export function describe(event: RunEvent): string | null {
     }
     case 'problem':
       return `problem ${event.code}: ${event.message}`;
+    case 'expired': {
+      const samples = `${formatCount(event.samples)} samples without a label ${event.missing === 'drop' ? 'dropped' : `got the label ${event.missing}`}`;
+      const labels = `${formatCount(event.labels)} labels without a sample dropped`;
+      return [...(event.samples > 0 ? [samples] : []), ...(event.labels > 0 ? [labels] : [])].join(', ');
+    }
     case 'stopped':
       return `stopped: ${formatCount(event.samples)} samples, ${event.triggers} triggers; the same command goes on`;
     case 'done':

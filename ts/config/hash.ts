@@ -18,13 +18,14 @@ export type HashedPolicies = {
 
 /**
  * SHA-256 (hex) of the canonical JSON of everything that influences results, defaults filled in. Left out: the
- * pipeline's name, the number of threads, training.loader, replay.maxTriggers, serve, and the place of the user's modules (their contents count).
+ * pipeline's name, the number of threads, training.loader, replay.maxTriggers, serve, dataset.label.late, and the place of the user's modules (their contents count).
  */
 export function pipelineHash(config: PipelineConfig, policies: HashedPolicies): string {
   const { pipeline, replay, dataset, features, training, serve: _serve, ...rest } = config;
   const { loader: _, ...trained } = training;
   const { model, trigger, selection, parser, modules } = policies;
-  const data = 'module' in dataset ? { ...dataset, module: true } : dataset;
+  const { late: _late, ...label } = dataset.label;
+  const data = { ...dataset, label, ...('module' in dataset ? { module: true } : {}) };
   const counted = { seed: pipeline.seed, batch: replay.batch, modules: [...modules].sort() };
   return sha256(
     canonicalJson({

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { duration } from '../base/durations.js';
 import { timeFormatError } from '../sources/time-format.js';
 import { timePatternError } from '../sources/time-pattern.js';
-import { fieldTypes } from '../sources/spec.js';
+import { delayColumns, fieldTypes } from '../sources/spec.js';
 import { timeMs } from '../sources/times.js';
 import { columnName, filePath, id, whole } from './fields.js';
 import { columnForm } from './schema-columns.js';
@@ -166,17 +166,38 @@ const madeTime = z.strictObject({
     .describe('Time from one sample to the next, e.g. 1s or 10ms.'),
 });
 
+const labelTime = z
+  .union([columnTime, formatTime], { error: 'expected column, with unit or format' })
+  .describe('When the label became known: samples arrive in this order.');
+
 const time = z
   .union([columnTime, formatTime, madeTime], { error: 'expected either column, with unit or format, or start and step' })
   .describe('Timestamps of the samples (UTC).');
 
+const labelColumn = columnName.describe('Column with the label.');
+
+const late = z
+  .strictObject({
+    id: columnName
+      .optional()
+      .describe('Column with the id by which a label finds its sample. Default: the number that the push of the sample answered.'),
+    within: duration.describe('How long a sample waits for its label, and a label for its sample, from its arrival on.'),
+    missing: z
+      .union([z.number(), z.string().min(1).max(256)], { error: 'expected drop, or the label that such samples get' })
+      .default('drop')
+      .describe('What becomes of a sample that got no label: drop, or the label that it is given, such as 0.'),
+  })
+  .describe('Samples may be pushed without their label, which comes later.');
+
+const labelled = { column: labelColumn, late: late.optional(), time: labelTime.optional() };
+
 const thresholdLabel = z.strictObject({
-  column: columnName.describe('Column with the label.'),
+  ...labelled,
   atLeast: z.number().describe('The label is 1 where the column is at least this, else 0.'),
 });
 
 const classLabel = z.strictObject({
-  column: columnName.describe('Column with the label.'),
+  ...labelled,
   classes: z
     .union([whole(2, 100_000), z.array(z.string().min(1).max(256)).min(2).max(100_000)])
     .optional()
@@ -184,7 +205,7 @@ const classLabel = z.strictObject({
 });
 
 const realLabel = z.strictObject({
-  column: columnName.describe('Column with the label.'),
+  ...labelled,
   real: z.literal(true).describe('The label is the number itself: a regression.'),
 });
 
@@ -213,8 +234,37 @@ const fromModule = z.strictObject({
   module: filePath.describe('Path of a module whose default export is a source made with defineSource().'),
 });
 
+type Given = z.output<typeof fromFiles> | z.output<typeof fromModule>;
+
+const isPushed = (given: Given) => 'source' in given && given.source.format === 'push';
+
+/** With labels that come later, the times that passed until then are columns. */
+function withDelays<T extends Given>(given: T): T {
+  const delays = delayColumns(given.label);
+  return delays.length === 0
+    ? given
+    : { ...given, columns: { ...given.columns, ...Object.fromEntries(delays.map((name) => [name, 'f32'])) } };
+}
+
 export const dataset = z
   .union([fromFiles, fromModule], { error: 'expected either source or module' })
+  .refine(({ label }) => label.late === undefined || label.time === undefined, {
+    error: 'expected either late, for samples that are pushed, or time, for files',
+    path: ['label', 'time'],
+  })
+  .refine((given) => given.label.late === undefined || isPushed(given), {
+    error: 'expected none, because the samples are not pushed (source: { format: push }); files have label.time',
+    path: ['label', 'late'],
+  })
+  .refine((given) => given.label.time === undefined || (!isPushed(given) && 'column' in given.time), {
+    error: 'expected none: it belongs to files whose samples have a time of their own',
+    path: ['label', 'time'],
+  })
+  .refine(({ label, columns }) => delayColumns(label).every((name) => !Object.hasOwn(columns, name)), {
+    error: 'expected other names than arrived and labelled, which hold the delays',
+    path: ['columns'],
+  })
+  .transform(withDelays)
   .describe('The data: where samples come from and what is stored of them.');
 
 export type DatasetConfig = z.output<typeof dataset>;

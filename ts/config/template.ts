@@ -39,6 +39,8 @@ dataset:
     atLeast: 15                 # 1 where delay >= 15 minutes, else 0
     # classes: 5                # instead of atLeast: an integer column 0 to 4, or a list of class names
     # real: true                # instead of atLeast: the number itself (a regression)
+    # time: { column: known }   # of files: when the label became known; samples arrive in this order
+    # late: { id: trip, within: 7d, missing: drop }   # of pushed samples: the label comes later, by id (see docs/operations.md)
   columns:                      # what is stored: f32 | i32 | category, or one of
     # { tensor: u8, shape: [32, 32, 3] }   { image: [224, 224, 3], fit: cover, onError: fail }   { bytes: 1000 }
     # { tokens: 128, tokenizer: ./tokenizer.json }   { tokens: 128, hash: 30000 }   { category: 1000 } (codes as they are)

@@ -8,6 +8,8 @@ export type DatasetHandle = { readonly [tag]: 'dataset' };
 export type SnapshotHandle = { readonly [tag]: 'snapshot' };
 /** A queue of samples that a user's own code parses; worker threads find it by its number. */
 export type ParserHandle = { readonly [tag]: 'parser' };
+/** Samples that wait for their labels. */
+export type WaitingHandle = { readonly [tag]: 'waiting' };
 /** Passed to long calls; stop_request(handle) makes them reject with E_ABORTED. */
 export type StopHandle = { readonly [tag]: 'stop' };
 
@@ -208,6 +210,55 @@ export type RawMetadataColumn = { name: string; type: 'f32' | 'u8'; length: numb
 /** keys * length values. */
 export type RawMetadataValues = { name: string; values: Float32Array | Uint8Array };
 
+/** Ids are UTF-8, one after the other, with the end of each; without ids labels name samples by number. labels: NaN where there is none. */
+export type RawWaitingBatch = {
+  arrivedMs: number;
+  withIds: boolean;
+  timestamps: BigInt64Array;
+  labels: Float32Array;
+  columns: RawBatch['columns'];
+  sampleIdBytes: Uint8Array;
+  sampleIdEnds: Int32Array;
+  labelTimes: BigInt64Array;
+  labelValues: Float32Array;
+  labelNumbers: BigUint64Array;
+  labelIdBytes: Uint8Array;
+  labelIdEnds: Int32Array;
+  requests: { samples: number; labels: number; notes: string }[];
+};
+/** native/src/waiting/waiting.h says what each means. */
+export type RawWaitingAnswer = {
+  first: number;
+  samples: number;
+  joined: number;
+  early: number;
+  known: number;
+  late: number;
+  refusal: 'duplicate' | 'conflict' | 'unknown' | null;
+  row: number;
+  earlier: number;
+  notes: string;
+};
+export type RawSettledRows = {
+  timestamps: BigInt64Array;
+  labels: Float32Array;
+  labelledMs: BigInt64Array;
+  columns: RawBatch['columns'];
+  through: number;
+  more: boolean;
+  answers: RawWaitingAnswer[];
+};
+export type RawWaitingCounts = {
+  waiting: number;
+  early: number;
+  joined: number;
+  expired: number;
+  unmatched: number;
+  removed: number;
+  events: number;
+  parts: number;
+};
+
 export type RawSelection = { first: number; end: number } | { keys: BigUint64Array; weights: Float32Array | null };
 
 export type RawTensor = { name: string; dtype: string; shape: number[] };
@@ -289,6 +340,20 @@ export interface Addon {
   metadata_update(folder: string, keys: BigUint64Array, columns: RawMetadataValues[]): Promise<void>;
   metadata_read(folder: string, column: string, keys: BigUint64Array): Promise<Float32Array | Uint8Array>;
   metadata_read_range(folder: string, column: string, first: number, end: number): Promise<Float32Array | Uint8Array>;
+
+  waiting_open(folder: string, schema: RawSchema, applied: number): Promise<WaitingHandle>;
+  /** The arrays are copied before it returns. */
+  waiting_append(waiting: WaitingHandle, batch: RawWaitingBatch): Promise<RawWaitingAnswer[]>;
+  waiting_expire(waiting: WaitingHandle, nowMs: number, beforeMs: number, label: number | null): Promise<boolean>;
+  waiting_remove_times(waiting: WaitingHandle, nowMs: number, fromMs: number, untilMs: number): Promise<void>;
+  waiting_remove_id(waiting: WaitingHandle, nowMs: number, id: string): Promise<void>;
+  waiting_take(waiting: WaitingHandle): Promise<RawSettledRows>;
+  waiting_applied(waiting: WaitingHandle, through: number): Promise<void>;
+  waiting_checkpoint(waiting: WaitingHandle): Promise<void>;
+  /** After the last call that ended. */
+  waiting_counts(waiting: WaitingHandle): RawWaitingCounts;
+  /** Idempotent. */
+  waiting_close(waiting: WaitingHandle): void;
 
   select_uniform(first: number, end: number, count: number, seed: number): Promise<BigUint64Array>;
   select_freshness(

@@ -25,6 +25,10 @@ import type {
   RawTrainPlan,
   RawTrainProgress,
   RawTrainResult,
+  RawSettledRows,
+  RawWaitingAnswer,
+  RawWaitingBatch,
+  RawWaitingCounts,
 } from './raw.js';
 
 export type { ParserHandle };
@@ -65,3 +69,7 @@ export type EvalPlan = RawEvalPlan;
 export type Metrics = RawMetrics;
 export type Selection = RawSelection;
 export type Tensor = RawTensor;
+export type WaitingBatch = RawWaitingBatch;
+export type WaitingAnswer = RawWaitingAnswer;
+export type SettledRows = RawSettledRows;
+export type WaitingCounts = RawWaitingCounts;

@@ -36,6 +36,8 @@ export type RunEvent =
   | { type: 'listening'; url: string }
   /** Messages of the stream, or topic, are taken from the server at `url`. */
   | { type: 'connected'; url: string; stream: string }
+  /** Samples that got no label in time (`missing`: dropped, or the label that they were given), and labels that found no sample. */
+  | { type: 'expired'; samples: number; labels: number; missing: number | string }
   | { type: 'stopped'; samples: number; triggers: number }
   /** Something failed, and production goes on. */
   | { type: 'problem'; code: string; message: string }

@@ -6,6 +6,8 @@ import { SluiceError } from '../errors.js';
 export type Folders = {
   root: string;
   dataset(id: string): string;
+  /** Samples that wait for their labels. */
+  waiting(datasetId: string): string;
   trainsets: string;
   models(pipelineId: string): string;
   modelFile(pipelineId: string, triggerId: number): string;
@@ -26,6 +28,7 @@ export function foldersOf(root: string): Folders {
   return {
     root,
     dataset: (id) => join(root, 'datasets', id),
+    waiting: (datasetId) => join(root, 'datasets', datasetId, 'waiting'),
     trainsets: join(root, 'trainsets'),
     models,
     modelFile: (pipelineId, triggerId) => join(models(pipelineId), `${triggerId}.safetensors`),

@@ -1,5 +1,6 @@
 // Brings a pipeline's dataset up to its source: creates it the first time, appends what is missing.
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { LoadedPipeline } from '../config/parse.js';
 import { cacheBytes } from '../config/schema-storage.js';
 import { SluiceError } from '../errors.js';
@@ -53,7 +54,7 @@ function openDefined(path: string, config: LoadedPipeline['config']['dataset']):
     return dataset;
   }
   try {
-    if (dataset.size() > 0) {
+    if (dataset.size() > 0 || existsSync(join(path, 'waiting'))) {
       const hint = 'give the dataset another id, or remove its folder to ingest it again';
       throw new SluiceError('E_CHANGED', `dataset ${config.id} was ingested with another time, label or columns: ${earlier}`, { hint });
     }

@@ -94,7 +94,8 @@ function findTrace(journal: Journal, { config, hash }: LoadedPipeline, id: strin
 function checkReplayable(dataset: Dataset, { config }: LoadedPipeline, trace: Trace | undefined): void {
   const { size, sorted } = dataset.info();
   if (size === 0) throw new SluiceError('E_SOURCE', `dataset ${config.dataset.id} holds no samples`);
-  if (sorted || trace !== undefined) return;
+  // Where labels became known later than samples, samples arrive in the order of their labels.
+  if (sorted || trace !== undefined || config.dataset.label.time !== undefined) return;
   const message = `dataset ${config.dataset.id}: timestamps go back in time; experiments replay sources that are in order of time`;
   throw new SluiceError('E_SOURCE', message, {
     hint: 'what arrived in production can be replayed as it did: sluice run --trace <pipeline>',

@@ -147,4 +147,33 @@ test('a token is asked for', async () => {
   });
 });
 
+test('labels come later by a call of their own', () =>
+  inWorkplace(async (place) => {
+    const late = { 'label: { column: y }': 'label: { column: y, late: { id: imp, within: 7d } }' };
+    const serve = await serving(place, { ...listening(), ...late });
+    const { client, push } = await clientOf(await urlOf(serve));
+    const label = (values: object, metadata = new Metadata()) =>
+      new Promise<object>((resolve, reject) => {
+        client.PushLabels(values, metadata, (error: Failure | null, found: object) => (error === null ? resolve(found) : reject(error)));
+      });
+    const ids = Array.from({ length: 5 }, (_, i) => `i${i}`);
+    const unlabelled = [...columns(0, 5).filter(({ name }) => name !== 'y'), { name: 'imp', texts: ids }];
+    assert.equal(await push({ columns: unlabelled }), { first: 1, count: 5, waiting: true, joined: 0 });
+    const labels = (y: number[], imp = ids) => ({
+      columns: [
+        { name: 'imp', texts: imp },
+        { name: 'y', numbers: y },
+      ],
+      idempotencyKey: y.join(),
+    });
+    assert.equal(await label(labels([0, 1, 0], ['i0', 'i1', 'later'])), { joined: 2, early: 1, known: 0, late: 0 });
+    assert.equal(await label(labels([0, 1, 0], ['i0', 'i1', 'later'])), { joined: 2, early: 1, known: 0, late: 0 });
+    const conflict = await failed(label(labels([1, 1, 1, 1, 1])));
+    assert.is(conflict.code, status.ALREADY_EXISTS);
+    assert.match(conflict.message, /imp "i0": its label is 0 already/);
+    assert.is((await failed(label({ columns: [{ name: 'imp', texts: ['i0'] }] }))).code, status.INVALID_ARGUMENT);
+    await serve.stop();
+    assert.is(size(place), 2);
+  }));
+
 test.run();

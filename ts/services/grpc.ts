@@ -8,7 +8,8 @@ import { neededColumns } from '../sources/encode.js';
 import { isTensor, storedColumn } from '../sources/forms.js';
 import type { DatasetSpec } from '../sources/spec.js';
 import type { ColumnValues, RecordBatch } from '../sources/types.js';
-import type { Inlet, Pushed } from './inlet.js';
+import type { Arrived, Inlet, Pushed } from './inlet.js';
+import { labelColumns, requireLate } from './label-rows.js';
 import type { Metrics } from './metrics.js';
 import { requestName } from './rows.js';
 
@@ -26,8 +27,10 @@ export type GrpcOptions = {
 };
 
 type Column = { name: string; numbers: number[]; texts: string[]; binary: Uint8Array[]; tensors: number[] };
-/** `body`: the message as it was sent. */
+/** Of samples or labels. `body`: the message as it was sent. */
 type Samples = { columns: Column[]; idempotencyKey: string; body: Buffer };
+
+type Stored = { first: number; count: number; waiting?: boolean; joined?: number };
 
 const protoFile = fileURLToPath(new URL('../../ts/services/proto/sluice.proto', import.meta.url));
 /** Batches of one call that wait to be appended; while there are as many the call is not read. */
@@ -47,13 +50,19 @@ export class GrpcService {
     this.#tokenHash = options.token === undefined ? undefined : sha256(options.token);
     this.#server = new grpc.Server({ 'grpc.max_receive_message_length': options.maxBytes });
     this.#server.addService(definition, {
-      Push: (call: Grpc.ServerUnaryCall<Samples, Pushed>, answer: Grpc.sendUnaryData<Pushed>) => {
+      Push: (call: Grpc.ServerUnaryCall<Samples, Stored>, answer: Grpc.sendUnaryData<Stored>) => {
         this.#push(call.metadata, call.request).then(
           (pushed) => answer(null, pushed),
           (error: unknown) => answer(this.#status(error)),
         );
       },
-      PushStream: (call: Grpc.ServerDuplexStream<Samples, Pushed>) => this.#stream(call),
+      PushLabels: (call: Grpc.ServerUnaryCall<Samples, object>, answer: Grpc.sendUnaryData<object>) => {
+        this.#pushLabels(call.metadata, call.request).then(
+          (found) => answer(null, found),
+          (error: unknown) => answer(this.#status(error)),
+        );
+      },
+      PushStream: (call: Grpc.ServerDuplexStream<Samples, Stored>) => this.#stream(call),
     });
   }
 
@@ -82,22 +91,37 @@ export class GrpcService {
     clearTimeout(timer);
   }
 
-  async #push(metadata: Grpc.Metadata, samples: Samples): Promise<Pushed> {
-    const { inlet, spec, metrics, maxPending, notReady } = this.#options;
+  async #push(metadata: Grpc.Metadata, samples: Samples): Promise<Stored> {
+    const { spec } = this.#options;
+    const pushed = await this.#take(metadata, samples, () => ({ samples: toBatch(samples.columns, neededColumns(spec), spec) }));
+    if (!('waiting' in pushed)) return pushed;
+    return { first: pushed.waiting, count: pushed.count, waiting: true, joined: pushed.joined };
+  }
+
+  async #pushLabels(metadata: Grpc.Metadata, labels: Samples): Promise<object> {
+    const { spec } = this.#options;
+    return await this.#take(metadata, labels, () => {
+      requireLate(spec);
+      return { labels: toBatch(labels.columns, labelColumns(spec), spec) };
+    });
+  }
+
+  /** `rows` is called when the request is a new one. */
+  async #take(metadata: Grpc.Metadata, { idempotencyKey: key, body }: Samples, rows: () => Arrived): Promise<Pushed> {
+    const { inlet, metrics, maxPending, notReady } = this.#options;
     this.#authorize(metadata);
     const reason = notReady();
     if (reason !== null) throw new SluiceError('E_CLOSED', reason);
-    if (inlet.bytes > 0 && inlet.bytes + samples.body.length > maxPending)
+    if (inlet.bytes > 0 && inlet.bytes + body.length > maxPending)
       throw new SluiceError('E_MEMORY', 'too many samples are on their way', { hint: 'send them again after a moment' });
-    const { idempotencyKey: key, body } = samples;
     if (key.length > maxKeyLength) throw new SluiceError('E_ARGUMENT', `idempotency_key: expected at most ${maxKeyLength} characters`);
-    const { pushed, repeated } = await inlet.push(body, () => toBatch(samples.columns, spec), key === '' ? undefined : key);
+    const { pushed, repeated } = await inlet.push(body, rows, key === '' ? undefined : key);
     if (!repeated) metrics.pushed(pushed.count, body.length);
     return pushed;
   }
 
   /** Batches are read as they are appended; answers are in their order. What comes behind a batch that cannot be taken is not answered. */
-  #stream(call: Grpc.ServerDuplexStream<Samples, Pushed>): void {
+  #stream(call: Grpc.ServerDuplexStream<Samples, Stored>): void {
     let answers: Promise<void> = Promise.resolve();
     let [underWay, ended] = [0, false];
     const fail = (error: unknown) => {
@@ -145,6 +169,7 @@ export class GrpcService {
       E_LABEL_RANGE: status.INVALID_ARGUMENT,
       E_ARGUMENT: status.INVALID_ARGUMENT,
       E_EXISTS: status.ALREADY_EXISTS,
+      E_NOT_FOUND: status.NOT_FOUND,
       E_MEMORY: status.RESOURCE_EXHAUSTED,
       E_CLOSED: status.UNAVAILABLE,
       E_IO: status.UNAVAILABLE,
@@ -155,7 +180,8 @@ export class GrpcService {
       return { code: status.UNAUTHENTICATED, details: 'expected the metadata authorization: Bearer <token>' };
     const code = error instanceof SluiceError ? error.code : 'E_INTERNAL';
     const answered = codes[code] ?? status.INTERNAL;
-    if (answered !== status.INVALID_ARGUMENT && answered !== status.ALREADY_EXISTS) this.#options.metrics.failed(code);
+    if (answered !== status.INVALID_ARGUMENT && answered !== status.ALREADY_EXISTS && answered !== status.NOT_FOUND)
+      this.#options.metrics.failed(code);
     return { code: answered, details: `${code}: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
@@ -180,8 +206,8 @@ async function load(): Promise<{ grpc: typeof Grpc; definition: Grpc.ServiceDefi
 }
 
 /** E_SOURCE where the columns' lengths do not fit together. What is in them is checked when they are encoded. */
-function toBatch(columns: readonly Column[], spec: DatasetSpec): RecordBatch {
-  const needed = new Set(neededColumns(spec));
+function toBatch(columns: readonly Column[], names: readonly string[], spec: DatasetSpec): RecordBatch {
+  const needed = new Set(names);
   const batch: RecordBatch = { rows: 0, columns: {} };
   let before: string | undefined;
   for (const { name, ...lists } of columns) {

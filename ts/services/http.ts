@@ -1,12 +1,13 @@
-// The HTTP side of production mode: POST /v1/samples, and what a supervisor asks for: /healthz, /readyz, /metrics.
+// The HTTP side of production mode: POST /v1/samples and /v1/labels, and what a supervisor asks for: /healthz, /readyz, /metrics.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type ErrorCode, SluiceError } from '../errors.js';
 import type { DatasetSpec } from '../sources/spec.js';
-import type { Inlet } from './inlet.js';
+import type { Arrived, Inlet, Pushed } from './inlet.js';
+import { labelBatch, requireLate } from './label-rows.js';
 import type { Metrics } from './metrics.js';
-import { parseRows, toBatch } from './rows.js';
+import { parseRows, type Row, toBatch } from './rows.js';
 
 export type HttpOptions = {
   host: string;
@@ -42,6 +43,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   E_LABEL_RANGE: 422,
   E_ARGUMENT: 413,
   E_EXISTS: 409,
+  E_NOT_FOUND: 404,
   E_CLOSED: 503,
   E_IO: 503,
   E_READ_ONLY: 503,
@@ -115,12 +117,18 @@ export class HttpService {
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { metrics, notReady } = this.#options;
     const path = (request.url ?? '').replace(/\?.*$/, '');
-    if (path === '/v1/samples') {
+    if (path === '/v1/samples' || path === '/v1/labels') {
       allow(request, 'POST');
-      return send(response, 200, await this.#samples(request, response));
+      return send(response, 200, await this.#receive(request, response, path === '/v1/labels'));
     }
     if (path !== '/healthz' && path !== '/readyz' && path !== '/metrics')
-      throw new Refusal(404, 'E_NOT_FOUND', `there is no ${path}`, {}, 'POST /v1/samples, GET /healthz, /readyz and /metrics');
+      throw new Refusal(
+        404,
+        'E_NOT_FOUND',
+        `there is no ${path}`,
+        {},
+        'POST /v1/samples and /v1/labels, GET /healthz, /readyz and /metrics',
+      );
     allow(request, 'GET', 'HEAD');
     if (path === '/healthz') return send(response, 200, { status: 'ok' });
     if (path === '/metrics') {
@@ -132,9 +140,10 @@ export class HttpService {
     send(response, reason === null ? 200 : 503, reason === null ? { status: 'ready' } : { status: 'not ready', reason });
   }
 
-  async #samples(request: IncomingMessage, response: ServerResponse): Promise<{ first: number; count: number }> {
+  async #receive(request: IncomingMessage, response: ServerResponse, labels: boolean): Promise<object> {
     const { inlet, spec, metrics, notReady } = this.#options;
     this.#authorize(request);
+    if (labels) requireLate(spec);
     const reason = this.#closing ? 'the server is stopping' : notReady();
     if (reason !== null) throw new Refusal(503, 'E_CLOSED', reason, soon);
     const form = formOf(request);
@@ -142,9 +151,10 @@ export class HttpService {
     if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > maxKeyLength))
       throw new Refusal(400, 'E_ARGUMENT', `Idempotency-Key: expected 1 to ${maxKeyLength} characters`);
     const body = await this.#body(request, response);
-    const { pushed, repeated } = await inlet.push(body, () => toBatch(parseRows(body, form), spec), key);
+    const toRows = labels ? (rows: Row[]): Arrived => ({ labels: labelBatch(rows, spec) }) : (rows: Row[]) => toBatch(rows, spec);
+    const { pushed, repeated } = await inlet.push(body, () => toRows(parseRows(body, form)), key);
     if (!repeated) metrics.pushed(pushed.count, body.length);
-    return pushed;
+    return answerOf(pushed, labels);
   }
 
   #authorize(request: IncomingMessage): void {
@@ -198,6 +208,13 @@ export class HttpService {
     send(response, status, { error: { code, message, ...(known && error.hint !== undefined ? { hint: error.hint } : {}) } }, headers);
     if (!request.complete) response.once('finish', () => discard(request));
   }
+}
+
+/** What a client is told: of labels what they found, of samples where they are. */
+function answerOf(pushed: Pushed, labels: boolean): object {
+  if (!('waiting' in pushed)) return pushed;
+  const { waiting, count, joined, early, known, late } = pushed;
+  return labels ? { joined, early, known, late } : { waiting, count, joined };
 }
 
 /** Reads on for a moment, so that the client sees the answer before its connection ends. */

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { SluiceError } from '../errors.js';
 import type { Batch, Column } from '../native/types.js';
 import { cellLength, emptyCells, recordBytes } from '../sources/cells.js';
+import { Column as SourceColumn } from '../sources/column.js';
 import { type Coders, type Encoded, encode, type Place } from '../sources/encode.js';
 import { isImage, schemaOf } from '../sources/forms.js';
 import { decodeImages } from '../sources/images.js';
@@ -12,13 +13,18 @@ import { slices } from '../sources/rows.js';
 import type { SharedStore, Writer } from '../sources/shared-store.js';
 import type { DatasetSpec } from '../sources/spec.js';
 import type { RecordBatch } from '../sources/types.js';
-import { type Answered, PushKeys } from './push-keys.js';
+import { idsOf, type LabelRows, requireLate, toLabels } from './label-rows.js';
+import type { Late, LateAnswer } from './late.js';
+import type { Answered, PushKeys } from './push-keys.js';
 import { requestName } from './rows.js';
 
-/** Where a request's samples lie. */
-export type Pushed = { first: number; count: number };
+/** Where a request's samples lie: in the dataset, or with those that wait for their labels. */
+export type Pushed = { first: number; count: number } | LateAnswer;
 /** `repeated`: the request had come before. */
 export type Taken = { pushed: Pushed; repeated: boolean };
+
+/** What a request holds: samples, or labels of samples that were pushed before, or both. */
+export type Arrived = { samples?: RecordBatch | undefined; labels?: RecordBatch | undefined };
 
 /** Told of each append. */
 export type OnCommit = (commit: { requests: number; samples: number; seconds: number }) => void;
@@ -47,75 +53,101 @@ export class Inlet {
   readonly #columns: readonly Column[];
   readonly #images: boolean;
   readonly #keys: PushKeys;
+  readonly #late: Late | undefined;
   readonly #underWay = new Map<string, { hash: string; answer: Promise<Pushed> }>();
   readonly #onCommit: OnCommit;
   #waiting: Waiting[] = [];
   #committing = false;
   #lastMs: number;
-  /** Bytes of samples that wait to be appended. */
-  bytes = 0;
+  #bytes = 0;
 
-  constructor(shared: SharedStore, spec: DatasetSpec, onCommit: OnCommit = () => {}) {
+  /** `late`: where labels may come later. */
+  constructor(shared: SharedStore, spec: DatasetSpec, keys: PushKeys, onCommit: OnCommit = () => {}, late?: Late) {
     this.#shared = shared;
     this.#spec = spec;
     this.#columns = schemaOf(spec).columns;
     this.#images = Object.values(spec.columns).some(isImage);
     const { store } = shared.writer;
-    this.#keys = new PushKeys((key) => store.state(key));
+    this.#keys = keys;
+    this.#late = late;
     this.#lastMs = readLastMs(store) ?? Number.NEGATIVE_INFINITY;
     this.#onCommit = onCommit;
   }
 
+  /** Bytes of samples and labels that wait to be appended. */
+  get bytes(): number {
+    return this.#bytes + (this.#late?.bytes ?? 0);
+  }
+
   /**
-   * Appends the rows of one request, all or none, and resolves once they are durable. With a key that was used before it resolves with what it
+   * Takes the rows of one request, all or none, and resolves once they are durable. With a key that was used before it resolves with what it
    * did then. `body`: what the key stands for; `rows` is called when it is new. E_EXISTS for a key that came with another body; E_ARGUMENT for
-   * too many samples; E_SOURCE, E_NOT_FINITE, E_LABEL_RANGE as encode(); and the errors of append().
+   * too many samples; E_SOURCE, E_NOT_FINITE, E_LABEL_RANGE as encode(); the errors of append() and Late.push().
    */
-  async push(body: Buffer, rows: () => RecordBatch, key?: string): Promise<Taken> {
+  async push(body: Buffer, rows: () => Arrived, key?: string): Promise<Taken> {
     if (key === undefined) return { pushed: await this.#push(rows(), undefined, ''), repeated: false };
     const hash = createHash('sha256').update(body).digest('base64');
-    const stored: Answered | undefined = this.#keys.find(key);
-    const known =
-      this.#underWay.get(key) ?? (stored && { hash: stored.hash, answer: Promise.resolve({ first: stored.first, count: stored.count }) });
+    const stored = this.#keys.find(key) ?? this.#late?.find(key);
+    const known = this.#underWay.get(key) ?? (stored && { hash: stored.hash, answer: Promise.resolve(answerOf(stored)) });
     if (known !== undefined) {
       if (known.hash === hash) return { pushed: await known.answer, repeated: true };
       throw new SluiceError('E_EXISTS', `the Idempotency-Key ${JSON.stringify(key)} came with another content before`);
     }
-    const answer = this.#appendLater(rows, key, hash);
+    const answer = this.#pushLater(rows, key, hash);
     this.#underWay.set(key, { hash, answer });
     return { pushed: await answer.finally(() => this.#underWay.delete(key)), repeated: false };
   }
 
-  async #appendLater(rows: () => RecordBatch, key: string, hash: string): Promise<Pushed> {
+  async #pushLater(rows: () => Arrived, key: string, hash: string): Promise<Pushed> {
     return await this.#push(rows(), key, hash);
   }
 
-  async #push(batch: RecordBatch, key: string | undefined, hash: string): Promise<Pushed> {
-    if (batch.rows > 0) return await this.append(batch, {}, key, hash);
-    throw new SluiceError('E_SOURCE', `${requestName}: there are no samples in it`);
+  async #push(arrived: Arrived, key: string | undefined, hash: string): Promise<Pushed> {
+    if ((arrived.samples?.rows ?? 0) + (arrived.labels?.rows ?? 0) > 0) return await this.append(arrived, {}, key, hash);
+    throw new SluiceError('E_SOURCE', `${requestName}: there are no ${arrived.samples === undefined ? 'labels' : 'samples'} in it`);
   }
 
-  /** Appends rows together with state entries, like push(); there may be no rows. */
-  async append(batch: RecordBatch, state: Record<string, string>, key?: string, hash = ''): Promise<Pushed> {
-    const { rows: count } = batch;
+  /** Takes rows together with state entries, like push(), and resolves once the dataset has both; there may be no rows. */
+  async append({ samples, labels }: Arrived, state: Record<string, string>, key?: string, hash = ''): Promise<Pushed> {
+    const count = samples?.rows ?? 0;
     const bytes = count * Math.max(12, recordBytes(this.#columns));
     if (bytes > maxEncodedBytes) {
       const most = Math.floor(maxEncodedBytes / (bytes / count));
       throw new SluiceError('E_ARGUMENT', `${requestName}: at most ${most} samples of this dataset, got ${count}`);
     }
+    if (labels !== undefined) requireLate(this.#spec);
     const { writer } = this.#shared;
-    const rows = count === 0 ? [] : await this.#encode(batch, writer.coders);
+    const labelRows = labels && toLabels(labels, this.#spec, { part: requestName, firstRow: 0 });
+    const rows = samples === undefined || count === 0 ? [] : await this.#encode(samples, writer.coders);
+    const waits = labelRows !== undefined || rows.some((piece) => piece.labels.some(Number.isNaN));
+    if (this.#late !== undefined && waits)
+      return await this.#pushLate(this.#late, samples, rows, writer, labelRows, { state, key, hash, bytes });
     const first = await new Promise<number>((done, failed) => {
-      this.bytes += bytes;
+      this.#bytes += bytes;
       this.#waiting.push({ rows, count, bytes, writer, key, hash, state, done, failed });
       void this.#commit();
     });
     return { first, count };
   }
 
+  async #pushLate(
+    late: Late,
+    samples: RecordBatch | undefined,
+    rows: Encoded[],
+    writer: Writer,
+    labels: LabelRows | undefined,
+    rest: { state: Record<string, string>; key: string | undefined; hash: string; bytes: number },
+  ): Promise<LateAnswer> {
+    const { id } = this.#spec.label.late ?? {};
+    const ids =
+      id === undefined || samples === undefined ? undefined : idsOf(new SourceColumn(id, samples, { part: requestName, firstRow: 0 }));
+    const bytes = rest.bytes + 64 * (ids?.length ?? 0) + 96 * (labels?.labels.length ?? 0);
+    return await late.push({ ...rest, bytes, samples: { rows, ids, writer }, labels });
+  }
+
   /** A batch that is refused leaves no categories behind. */
   async #encode(batch: RecordBatch, coders: Coders): Promise<Encoded[]> {
-    const place: Place = { part: requestName, firstRow: 0 };
+    const place: Place = { part: requestName, firstRow: 0, arrivedMs: Date.now() };
     const encoded: Encoded[] = [];
     for (const piece of this.#images ? slices(batch, this.#spec) : [batch]) {
       const ready = this.#images ? await decodeImages(piece, this.#spec, place, undefined) : piece;
@@ -178,10 +210,12 @@ export class Inlet {
     } catch (error) {
       for (const { failed } of requests) failed(error);
     } finally {
-      for (const { bytes } of requests) this.bytes -= bytes;
+      for (const { bytes } of requests) this.#bytes -= bytes;
     }
   }
 }
+
+const answerOf = ({ first, count, late }: Answered): Pushed => late ?? { first, count };
 
 function keyedOf(requests: readonly Waiting[], first: number): (Answered & { key: string })[] {
   const keyed: (Answered & { key: string })[] = [];

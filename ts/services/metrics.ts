@@ -1,9 +1,10 @@
 // What production mode counts and measures, in the text format of Prometheus.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { WaitingCounts } from '../native/types.js';
 import type { LiveState } from '../pipeline/live.js';
 
 /** Asked for when metrics are read. */
-export type Measured = { samples: number; pendingBytes: number; live: LiveState };
+export type Measured = { samples: number; pendingBytes: number; live: LiveState; late: WaitingCounts | undefined };
 
 const requestBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 
@@ -15,6 +16,7 @@ export class Metrics {
   readonly #commits = this.#counter('sluice_commits_total', 'Transactions that appended pushed samples.');
   readonly #files = this.#counter('sluice_ingested_samples_total', 'Samples ingested from watched files.');
   readonly #received = this.#counter('sluice_received_samples_total', 'Samples of messages that were taken from a broker.');
+  readonly #lateLabels = this.#counter('sluice_late_labels_total', 'Labels of samples whose time had run out.');
   readonly #errors = this.#counter('sluice_errors_total', 'Errors after which production went on, by code.', ['code']);
   readonly #lastError = this.#gauge('sluice_last_error_timestamp_seconds', 'When the last of these errors was met.', ['code']);
   readonly #requestSeconds = this.#histogram('sluice_http_request_seconds', 'From the head of a request to its answer.');
@@ -43,6 +45,22 @@ export class Metrics {
     gauge('sluice_model_trigger', 'Trigger of the newest model; -1: there is none.', (m) => m.live.current?.triggerId ?? -1);
     gauge('sluice_model_age_seconds', 'Time since the newest model became available.', (m) => ageSeconds(m.live.currentSinceMs));
     gauge('sluice_pending_bytes', 'Bytes of requests that arrive or wait to be appended.', (m) => m.pendingBytes);
+    gauge('sluice_waiting_samples', 'Samples that wait for their labels.', (m) => m.late?.waiting ?? 0);
+    gauge('sluice_early_labels', 'Labels that wait for their samples.', (m) => m.late?.early ?? 0);
+    const total = (name: string, help: string, value: (counts: WaitingCounts) => number) =>
+      new Counter({
+        name,
+        help,
+        registers: [this.#registry],
+        collect() {
+          const { late } = measure();
+          this.reset();
+          this.inc(late === undefined ? 0 : value(late));
+        },
+      });
+    total('sluice_joined_labels_total', 'Labels that found their samples, since the dataset was begun.', (c) => c.joined);
+    total('sluice_expired_samples_total', 'Samples that got no label in time, since the dataset was begun.', (c) => c.expired);
+    total('sluice_unmatched_labels_total', 'Labels that found no sample in time, since the dataset was begun.', (c) => c.unmatched);
     gauge('process_resident_memory_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
   }
 
@@ -67,6 +85,13 @@ export class Metrics {
   committed(seconds: number): void {
     this.#commits.inc();
     this.#commitSeconds.observe(seconds);
+  }
+
+  /** Requests were appended to the log of samples that wait; `late`: labels that came too late. */
+  turned(seconds: number, late: number): void {
+    this.#commits.inc();
+    this.#commitSeconds.observe(seconds);
+    this.#lateLabels.inc(late);
   }
 
   ingested(samples: number): void {

@@ -143,6 +143,33 @@ if (installed) {
       await serve.stop();
       assert.is(times(place).length, 15);
     }));
+
+  test('messages may be samples without a label, or labels of others', () =>
+    withServer(async (place, server, connection) => {
+      const rows = jsonRows(0, 40)
+        .trimEnd()
+        .split('\n')
+        .map((line, i) => ({ ...(JSON.parse(line) as { t: string; y: string }), imp: i }));
+      const client = jetstream(connection);
+      const send = (value: object) => client.publish('rows.test', JSON.stringify(value));
+      for (const { y, ...sample } of rows.slice(0, 20)) {
+        if (sample.imp % 2 === 0) await send({ imp: sample.imp, y });
+        await send(sample);
+      }
+      const changes = { ...pulling(server.url), 'label: { column: y }': 'label: { column: y, late: { id: imp, within: 1d } }' };
+      let serve = await serving(place, changes);
+      await serve.until(arrivedAt(10));
+      await send({ imp: 0, y: rows[0]!.y === '1' ? '0' : '1' });
+      await serve.until(problem('imp "0": its label is'));
+      await serve.stop();
+      for (const { imp, y } of rows.slice(0, 20)) if (imp % 2 === 1) await send({ imp, y });
+      for (const row of rows.slice(20)) await send(row);
+      serve = await serving(place, changes);
+      await serve.until(arrivedAt(40));
+      await serve.stop();
+      assert.equal(times(place).map(Number).sort(), expectedTimes(0, 40).map(Number).sort());
+      assert.not(serve.events.some((e) => e.type === 'problem'));
+    }));
 }
 
 test('a server that cannot be reached is told once, and it stops well', () =>

@@ -140,7 +140,11 @@ async function append(
     await inlet.append(toBatch(rows, spec), entries(last));
     options.onSamples(rows.length);
   } catch (error) {
-    if (!(error instanceof SluiceError) || !['E_SOURCE', 'E_NOT_FINITE', 'E_LABEL_RANGE', 'E_ARGUMENT'].includes(error.code)) throw error;
+    if (
+      !(error instanceof SluiceError) ||
+      !['E_SOURCE', 'E_NOT_FINITE', 'E_LABEL_RANGE', 'E_ARGUMENT', 'E_EXISTS', 'E_NOT_FOUND'].includes(error.code)
+    )
+      throw error;
     if (messages.length > 1) {
       for (const message of messages) await append([message], options, entries);
       return;

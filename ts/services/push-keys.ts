@@ -1,8 +1,9 @@
 // Idempotency keys of pushed requests: the newest ones are kept beside the samples, committed with them, in a ring of state entries.
 import { SluiceError } from '../errors.js';
+import type { LateAnswer } from './late.js';
 
-/** A request that was answered: the hash of its body, and where its samples lie. */
-export type Answered = { hash: string; first: number; count: number };
+/** A request that was answered: the hash of its body, and where its samples lie; `late`: in the log of those that wait for labels. */
+export type Answered = { hash: string; first: number; count: number; late?: LateAnswer };
 
 type Stored = Answered & { n: number; key: string };
 

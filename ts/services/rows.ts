@@ -5,8 +5,10 @@ import { neededColumns } from '../sources/encode.js';
 import { isBytes, isImage } from '../sources/forms.js';
 import type { DatasetSpec } from '../sources/spec.js';
 import type { ColumnValue, RecordBatch } from '../sources/types.js';
+import type { Arrived } from './inlet.js';
+import { labelBatch, labelRowTest } from './label-rows.js';
 
-type Row = Record<string, unknown>;
+export type Row = Record<string, unknown>;
 
 /** How error messages name what was sent. */
 export const requestName = 'the request';
@@ -64,8 +66,19 @@ function parseArray(text: string): unknown[] {
   });
 }
 
-/** The columns that the dataset needs. Bytes and pictures may be written as {"base64": "…"}. E_SOURCE. */
-export function toBatch(rows: readonly Row[], spec: DatasetSpec): RecordBatch {
+/**
+ * The columns that the dataset needs. Bytes and pictures may be written as {"base64": "…"}. Rows that are labels of samples that come, or came, by
+ * themselves are apart. E_SOURCE.
+ */
+export function toBatch(rows: readonly Row[], spec: DatasetSpec): Arrived {
+  const isLabel = labelRowTest(spec);
+  const labels = rows.filter(isLabel);
+  if (labels.length === 0) return { samples: samplesOf(rows, spec) };
+  const samples = rows.filter((row) => !isLabel(row));
+  return { labels: labelBatch(labels, spec), ...(samples.length === 0 ? {} : { samples: samplesOf(samples, spec) }) };
+}
+
+function samplesOf(rows: readonly Row[], spec: DatasetSpec): RecordBatch {
   const columns = neededColumns(spec).map((name) => {
     const own = !(name in Object.prototype);
     const form = Object.hasOwn(spec.columns, name) ? spec.columns[name] : undefined;

@@ -16,9 +16,11 @@ import { SharedStore } from '../sources/shared-store.js';
 import { GrpcService } from './grpc.js';
 import { HttpService } from './http.js';
 import { Inlet } from './inlet.js';
+import { Late } from './late.js';
 import { Metrics } from './metrics.js';
 import { consumeKafka } from './kafka.js';
 import { consumeNats } from './nats.js';
+import { PushKeys } from './push-keys.js';
 import { foldersOfPaths, watchSource } from './watch.js';
 
 export type ServeOptions = {
@@ -89,6 +91,7 @@ class Production {
   readonly #live: Live;
   readonly #metrics: Metrics;
   #http: HttpService | undefined;
+  #late: Late | undefined;
 
   constructor(
     readonly pipeline: LoadedPipeline,
@@ -105,6 +108,7 @@ class Production {
       samples: dataset.size(),
       pendingBytes: this.#http?.pending ?? 0,
       live: this.#live.state(),
+      late: this.#late?.counts(),
     }));
     const { signal } = stop;
     const onEvent: OnEvent = (event) => {
@@ -134,8 +138,9 @@ class Production {
     const shared = await SharedStore.open(this.dataset, config.dataset, dir, () => this.#live.arrived());
     for (const [key, value] of Object.entries(tokenizerEntries(shared.writer.coders, this.dataset))) this.dataset.setState(key, value);
     await this.#live.begin();
-    const inlet = new Inlet(shared, config.dataset, ({ seconds }) => this.#metrics.committed(seconds));
-    const servers = await this.#listen(inlet);
+    const keys = new PushKeys((key) => this.dataset.state(key));
+    this.#late = config.dataset.label.late && (await this.#openLate(shared, keys));
+    const inlet = new Inlet(shared, config.dataset, keys, ({ seconds }) => this.#metrics.committed(seconds), this.#late);
     let failure: { error: unknown } | undefined;
     const untilStopped = (work: Promise<void>) =>
       work.catch((error: unknown) => {
@@ -143,10 +148,15 @@ class Production {
         if (!stopped) failure ??= { error };
         this.stop.abort();
       });
-    // Samples are taken at once, whatever their way: the policy, which is led to where it was meanwhile, does not keep them waiting.
-    const parts = [this.#closeWhenStopped(servers), this.#live.run(), this.#watch(shared), this.#consume(inlet)];
-    await Promise.all(parts.map(untilStopped));
-    await shared.settled();
+    try {
+      const servers = await this.#listen(inlet);
+      // Samples are taken at once, whatever their way: the policy, which is led to where it was meanwhile, does not keep them waiting.
+      const parts = [this.#closeWhenStopped(servers), this.#live.run(), this.#watch(shared), this.#consume(inlet)];
+      await Promise.all(parts.map(untilStopped));
+      await shared.settled();
+    } finally {
+      await this.#late?.close();
+    }
     if (failure !== undefined) throw failure.error;
     this.#onEvent({ type: 'stopped', samples: this.dataset.size(), triggers: this.#live.state().triggers });
   }
@@ -169,6 +179,20 @@ class Production {
     }
     for (const { url } of servers) this.#onEvent({ type: 'listening', url });
     return servers;
+  }
+
+  async #openLate(shared: SharedStore, keys: PushKeys): Promise<Late> {
+    const { dataset: spec } = this.pipeline.config;
+    return await Late.open({
+      shared,
+      spec,
+      keys,
+      folder: this.folders.waiting(spec.id),
+      retryMs: this.options.retryMs ?? 1000,
+      onExpired: (expired) => this.#onEvent({ type: 'expired', ...expired, missing: spec.label.late?.missing ?? 'drop' }),
+      onTurn: ({ seconds, late }) => this.#metrics.turned(seconds, late),
+      onProblem: (error) => this.#problem(error),
+    });
   }
 
   async #closeWhenStopped(servers: readonly Server[]): Promise<void> {

@@ -29,6 +29,8 @@ export class Appender {
   readonly #rowsPerBatch: number;
   #rows: Encoded;
   #filled = 0;
+  /** Arrival of the newest row that was taken. */
+  #lastMs = 0;
   #state: Record<string, string> = {};
   #appending: Promise<unknown> = Promise.resolve();
 
@@ -70,6 +72,7 @@ export class Appender {
       const length = cellLength(this.#columns[c]!);
       this.#rows.columns[c]!.set(cells.subarray(first * length, end * length), this.#filled * length);
     }
+    this.#lastMs = Number((encoded.labelledMs ?? encoded.timestamps)[end - 1]);
     this.#filled += end - first;
     this.samples += end - first;
   }
@@ -89,7 +92,7 @@ export class Appender {
     if (this.#filled === 0 && Object.keys(this.#state).length === 0) return;
     const { timestamps, labels, columns } = this.#rows;
     const [filled, noted] = [this.#filled, this.#state];
-    const last = filled === 0 ? {} : lastMsEntry(Number(timestamps[filled - 1]));
+    const last = filled === 0 ? {} : lastMsEntry(this.#lastMs);
     const batch: Batch = {
       timestamps: timestamps.subarray(0, filled),
       labels: labels.subarray(0, filled),

@@ -4,9 +4,10 @@ import type { ColumnValues, RecordBatch } from './types.js';
 
 /**
  * Where a batch's rows come from, for messages. `firstRow` counts from 0; `rows`: numbers of the rows where they do not
- * follow each other. `firstMs`: time of the part's first row, where times are made.
+ * follow each other. `firstMs`: time of the part's first row, where times are made. `arrivedMs`: when samples arrived whose labels may
+ * come later.
  */
-export type Place = { part: string; firstRow: number; rows?: Uint32Array; firstMs?: number };
+export type Place = { part: string; firstRow: number; rows?: Uint32Array; firstMs?: number; arrivedMs?: number };
 
 export class Column {
   readonly values: ColumnValues;

@@ -33,6 +33,11 @@ export class Dictionary {
     return this.#values.length;
   }
 
+  /** Whether it has values that entries() did not return yet. */
+  get grew(): boolean {
+    return this.#stored < this.size;
+  }
+
   /** The value's code, if it has one. */
   find(value: string): number | undefined {
     return this.#codes.get(value);

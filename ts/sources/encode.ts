@@ -8,7 +8,7 @@ import { encodeBytes, encodeTensor, encodeTokens } from './encode-large.js';
 import { isBytes, isCodes, isFrequent, isHash, isTensor, isTokens, storedColumn } from './forms.js';
 import type { Frequency } from './frequency.js';
 import { murmur3 } from './murmur3.js';
-import type { ColumnType, DatasetSpec, LabelSpec } from './spec.js';
+import { type ColumnTime, type ColumnType, type DatasetSpec, delayColumns, type LabelSpec } from './spec.js';
 import { timeReader } from './time-format.js';
 import type { Tokenizer } from './tokens.js';
 import type { RecordBatch } from './types.js';
@@ -23,8 +23,11 @@ export type Coders = {
   tokenizers: ReadonlyMap<string, Tokenizer>;
 };
 
-/** Encoded rows; `columns` in the order of the spec. `dropped`: 1 for rows that are not to be stored. */
-export type Encoded = Omit<Batch, 'state'> & { dropped?: Uint8Array | undefined };
+/**
+ * Encoded rows; `columns` in the order of the spec. `dropped`: 1 for rows that are not to be stored. `labelledMs`: when labels became
+ * known, where the rows tell.
+ */
+export type Encoded = Omit<Batch, 'state'> & { dropped?: Uint8Array | undefined; labelledMs?: BigInt64Array<ArrayBuffer> | undefined };
 
 /** What a category that is null is stored as. */
 export const missingCategory = '(missing)';
@@ -32,25 +35,64 @@ export const missingCategory = '(missing)';
 export const rareCategory = '(rare)';
 
 /** Columns of the source that a dataset needs. */
-export function neededColumns(spec: DatasetSpec): string[] {
-  const time = 'column' in spec.time ? [spec.time.column] : [];
-  return [...new Set([...time, spec.label.column, ...Object.keys(spec.columns)])];
+export function neededColumns({ time, label, columns }: DatasetSpec): string[] {
+  const made = delayColumns(label);
+  const own = Object.keys(columns).filter((name) => !made.includes(name));
+  const others = ['column' in time ? time.column : undefined, label.column, label.time?.column, label.late?.id];
+  return [...new Set([...others.filter((name) => name !== undefined), ...own])];
 }
 
 /**
- * Encodes a batch whose pictures are decoded; dictionaries grow by what is new. E_NOT_FINITE, E_LABEL_RANGE, E_SOURCE
- * name part, column, row and value.
+ * Encodes a batch whose pictures are decoded; dictionaries grow by what is new. Where labels may come later, those that are not there are NaN.
+ * E_NOT_FINITE, E_LABEL_RANGE, E_SOURCE name part, column, row and value.
  */
 export function encode(batch: RecordBatch, spec: DatasetSpec, coders: Coders, place: Place): Encoded {
+  const times = encodeTimes(batch, spec, place);
+  const labelled = spec.label.time === undefined ? undefined : arrivalTimes(batch, spec, place);
+  const made = delayColumns(spec.label);
   return {
-    timestamps: toBigInts(encodeTimes(batch, spec, place)),
-    labels: encodeLabels(new Column(spec.label.column, batch, place), spec.label),
+    timestamps: toBigInts(times),
+    labels:
+      spec.label.late === undefined
+        ? encodeLabels(new Column(spec.label.column, batch, place), spec.label)
+        : encodeSomeLabels(batch, spec, place),
     columns: Object.entries(spec.columns).map(([name, form]) => {
+      if (made.includes(name)) return delaysOf(times, labelled ?? place.arrivedMs ?? 0);
       const column = new Column(name, batch, place, cellLength(storedColumn(name, form)));
       return encodeColumn(column, form, coders);
     }),
     dropped: batch.dropped,
+    labelledMs: labelled && toBigInts(labelled),
   };
+}
+
+/** Seconds from the samples' times to others. */
+function delaysOf(times: Float64Array, until: Float64Array | number): Float32Array<ArrayBuffer> {
+  return Float32Array.from(times, (ms, i) => ((typeof until === 'number' ? until : until[i]!) - ms) / 1000);
+}
+
+/** Labels of the rows that have one, NaN for the others. */
+function encodeSomeLabels(batch: RecordBatch, spec: DatasetSpec, place: Place): Float32Array<ArrayBuffer> {
+  const { column } = spec.label;
+  const values = Object.hasOwn(batch.columns, column) ? batch.columns[column] : undefined;
+  const labels = new Float32Array(batch.rows).fill(Number.NaN);
+  if (values === undefined) return labels;
+  const rows = Uint32Array.from(
+    Array.from({ length: batch.rows }, (_, i) => i).filter((i) => values[i] !== null && values[i] !== undefined),
+  );
+  const some = { rows: rows.length, columns: { [column]: Array.from(rows, (row) => values[row]) } };
+  const numbers = rows.map((row) => place.rows?.[row] ?? place.firstRow + row);
+  const encoded = encodeLabels(new Column(column, some, { ...place, rows: numbers }), spec.label);
+  for (const [i, row] of rows.entries()) labels[row] = encoded[i]!;
+  return labels;
+}
+
+/** Times at which samples arrive: their own, or those of their labels, where the rows tell. E_SOURCE as encode(). */
+export function arrivalTimes(batch: RecordBatch, spec: DatasetSpec, place: Place): Float64Array {
+  const { time } = spec.label;
+  return time === undefined
+    ? encodeTimes(batch, spec, place)
+    : columnTimes(new Column(time.column, batch, place), time, 'dataset.label.time');
 }
 
 /** The batch's times, whole milliseconds since 1970-01-01 UTC. E_SOURCE as encode(). */
@@ -60,7 +102,11 @@ export function encodeTimes(batch: RecordBatch, spec: DatasetSpec, place: Place)
     const first = (place.firstMs ?? time.start) + place.firstRow * time.step;
     return Float64Array.from({ length: batch.rows }, (_, i) => first + i * time.step);
   }
-  const column = new Column(time.column, batch, place);
+  return columnTimes(new Column(time.column, batch, place), time, 'dataset.time');
+}
+
+/** `field`: of the pipeline, for messages. */
+function columnTimes(column: Column, time: ColumnTime, field: string): Float64Array {
   const { values, rows } = column;
   const times = new Float64Array(rows);
   const read = timeReader(time);
@@ -68,7 +114,7 @@ export function encodeTimes(batch: RecordBatch, spec: DatasetSpec, place: Place)
     const ms = read(values[i]);
     if (Number.isNaN(ms)) {
       if ('format' in time) return column.fail('E_SOURCE', i, `a time written as ${time.format}`);
-      const hint = `numbers count units of dataset.time.unit, here ${time.unit}; text is ISO 8601, like 2024-05-01T12:30:00Z`;
+      const hint = `numbers count units of ${field}.unit, here ${time.unit}; text is ISO 8601, like 2024-05-01T12:30:00Z`;
       column.fail('E_SOURCE', i, 'a time of the years 0 to 9999', hint);
     }
     times[i] = ms;
@@ -77,7 +123,7 @@ export function encodeTimes(batch: RecordBatch, spec: DatasetSpec, place: Place)
 }
 
 /** Through halves of 32 bits: making a bigint for each row costs ten times as much. */
-function toBigInts(times: Float64Array): BigInt64Array<ArrayBuffer> {
+export function toBigInts(times: Float64Array): BigInt64Array<ArrayBuffer> {
   const result = new BigInt64Array(times.length);
   const halves = new Int32Array(result.buffer);
   for (let i = 0; i < times.length; i++) {
@@ -88,7 +134,7 @@ function toBigInts(times: Float64Array): BigInt64Array<ArrayBuffer> {
   return result;
 }
 
-function encodeLabels(column: Column, label: LabelSpec): Float32Array<ArrayBuffer> {
+export function encodeLabels(column: Column, label: LabelSpec): Float32Array<ArrayBuffer> {
   if ('atLeast' in label) return encodeThreshold(column, label.atLeast);
   if ('real' in label) return encodeReal(column);
   return Array.isArray(label.classes) ? encodeClassNames(column, label.classes) : encodeClasses(column, label.classes ?? 2);

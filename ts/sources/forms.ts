@@ -27,10 +27,10 @@ export function schemaOf(spec: DatasetSpec): Schema {
 }
 
 /**
- * What fixes the meaning of stored samples, as text. Left out: what to do with pictures that cannot be decoded, which
- * changes none that is stored.
+ * What fixes the meaning of stored samples, as text. Left out: what to do with pictures that cannot be decoded and how long
+ * samples wait for their labels, which changes none that is stored.
  */
-export function definitionOf({ time, label, columns }: DatasetSpec): string {
+export function definitionOf({ time, label: { late: _, ...label }, columns }: DatasetSpec): string {
   const meaning = (form: ColumnType) => (isImage(form) ? { image: form.image, fit: form.fit } : form);
   return JSON.stringify({
     time,

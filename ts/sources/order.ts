@@ -1,8 +1,8 @@
-// The order of arrival: rows go in by time. Most parts are in that order already; the others are sorted in memory.
+// The order of arrival: rows go in by time, or by that of their labels. Most parts are in that order already; the others are sorted in memory.
 import { SluiceError } from '../errors.js';
 import type { Column } from '../native/types.js';
 import { type Cells, cellLength, emptyCells, recordBytes } from './cells.js';
-import { type Coders, type Encoded, encode, encodeTimes, neededColumns, type Place } from './encode.js';
+import { type Coders, type Encoded, arrivalTimes, encode, neededColumns, type Place } from './encode.js';
 import { isImage, isTokens, schemaOf } from './forms.js';
 import { decodeImages } from './images.js';
 import { readPart } from './read.js';
@@ -29,8 +29,8 @@ export async function orderOf(part: SourcePart, spec: DatasetSpec, rowsBefore: n
   let rows = 0;
   let sorted = true;
   let [first, last, previous] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for await (const batch of readPart(part, [spec.time.column], 0)) {
-    for (const ms of encodeTimes(batch, spec, { part: part.name, firstRow: rows })) {
+  for await (const batch of readPart(part, [spec.label.time?.column ?? spec.time.column], 0)) {
+    for (const ms of arrivalTimes(batch, spec, { part: part.name, firstRow: rows })) {
       if (ms < previous) sorted = false;
       if (ms < first) first = ms;
       if (ms > last) last = ms;
@@ -123,7 +123,7 @@ async function* sortedFirst(ordered: OrderedPart, startRow: number): AsyncGenera
   }
   const all = joinBatches(batches, neededColumns(spec), spec);
   batches.length = 0;
-  const byTime = stableOrder(BigInt64Array.from(encodeTimes(all, spec, { part: part.name, firstRow: 0 }), BigInt));
+  const byTime = stableOrder(BigInt64Array.from(arrivalTimes(all, spec, { part: part.name, firstRow: 0 }), BigInt));
   const sliceRows = rowsWithin(schemaOf(spec).columns);
   for (let at = startRow; at < order.rows; at += sliceRows) {
     const rows = byTime.subarray(at, at + sliceRows);
@@ -159,8 +159,14 @@ function* sortedByTime(batches: Encoded[], columns: readonly Column[], rows: num
       emptyCells(column, rows),
     ),
   );
+  const labelled = batches.every((batch) => batch.labelledMs !== undefined)
+    ? joined(
+        batches.map((batch) => batch.labelledMs!),
+        new BigInt64Array(rows),
+      )
+    : undefined;
   batches.length = 0;
-  const order = stableOrder(timestamps);
+  const order = stableOrder(labelled ?? timestamps);
   const sliceRows = rowsWithin(columns);
   for (let at = startRow; at < rows; at += sliceRows) {
     const picked = order.subarray(at, at + sliceRows);
@@ -168,6 +174,7 @@ function* sortedByTime(batches: Encoded[], columns: readonly Column[], rows: num
       timestamps: pick(timestamps, picked, new BigInt64Array(picked.length), 1),
       labels: pick(labels, picked, new Float32Array(picked.length), 1),
       columns: columns.map((column, c) => pick(cells[c]!, picked, emptyCells(column, picked.length), cellLength(column))),
+      labelledMs: labelled && pick(labelled, picked, new BigInt64Array(picked.length), 1),
     };
   }
 }

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { SluiceError } from '../errors.js';
 import type { Batch } from '../native/types.js';
 import { Inlet } from '../services/inlet.js';
+import { PushKeys } from '../services/push-keys.js';
 import type { IngestStore } from './appender.js';
 import { encode } from './encode.js';
 import { ingest } from './ingest.js';
@@ -83,8 +84,9 @@ test('appends take turns and know their first keys; values have codes in whateve
 test('after an append that failed nothing is stored with codes that nobody knows', async () => {
   const store = new MemoryStore([1]);
   const shared = await open(store);
-  const inlet = new Inlet(shared, spec);
-  const push = async (...values: string[]) => (await inlet.push(Buffer.from(values.join()), () => rows(...values), values.join())).pushed;
+  const inlet = new Inlet(shared, spec, new PushKeys((key) => store.state(key)));
+  const push = async (...values: string[]) =>
+    (await inlet.push(Buffer.from(values.join()), () => ({ samples: rows(...values) }), values.join())).pushed;
   await push('a');
   const before = shared.writer;
   const failing = push('b');
@@ -100,13 +102,13 @@ test('after an append that failed nothing is stored with codes that nobody knows
 test('files and requests share the categories of a column', async () => {
   const store = new MemoryStore();
   const shared = await open(store);
-  const inlet = new Inlet(shared, spec);
+  const inlet = new Inlet(shared, spec, new PushKeys((key) => store.state(key)));
   const part = {
     name: 'file',
     fingerprint: '1',
     async *read() {
       yield rows('a', 'b');
-      await inlet.push(Buffer.from(''), () => rows('z', 'a'));
+      await inlet.push(Buffer.from(''), () => ({ samples: rows('z', 'a') }));
       yield rows('c', 'z');
     },
   };

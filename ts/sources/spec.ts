@@ -30,13 +30,25 @@ export type ColumnType = 'f32' | 'i32' | 'category' | TensorForm | ImageForm | T
 export type TimeUnit = 's' | 'ms' | 'us' | 'ns' | 'min' | 'h' | 'd';
 
 /** 1 where the column is at least `atLeast`; or the number itself; or the classes 0 … n-1; or the names of the classes; or 0 and 1. */
-export type LabelSpec =
+export type LabelSpec = LabelTiming & LabelValue;
+type LabelValue =
   | { column: string; atLeast: number }
   | { column: string; real: true }
   | { column: string; classes?: number | string[] | undefined };
 
+/** `time`: when the label became known, in the rows of a source. */
+type LabelTiming = { late?: LateLabels | undefined; time?: ColumnTime | undefined };
+
+/** Samples wait for their labels, which find them by the column `id` or by number, for `within` ms; `missing`: `drop`, or a label as rows have it. */
+export type LateLabels = { id?: string | undefined; within: number; missing: number | string };
+
 /** `unit`: of a column of numbers, counted from 1970-01-01 UTC. `format`: as timeOfFormat() takes it. */
 export type ColumnTime = { column: string; unit: TimeUnit } | { column: string; format: string };
+
+/** Columns that are made: seconds from a sample's time to its arrival, and to its label. */
+export function delayColumns({ late, time }: LabelTiming): string[] {
+  return late !== undefined ? ['arrived', 'labelled'] : time !== undefined ? ['labelled'] : [];
+}
 
 /**
  * `start` and `step`, milliseconds: samples without a time

@@ -2,6 +2,9 @@
 // cross as pairs: first, end, first, end …
 #include "storage/deletions.h"
 
+#include <functional>
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -78,14 +81,10 @@ Napi::Value snapshot_living(Call& call) {
   return to_typed_array(call.env(), flat(handle->snapshot()->deleted().missing_in(first, end)));
 }
 
-// C++: CompactReport compact_dataset(const std::string& path, const StopFlag& stop, const std::function<void(uint64_t done, uint64_t total)>& progress)
-// TS:  dataset_compact(path: string, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
-Napi::Value dataset_compact(Call& call) {
-  const std::string path = call.arg(0, "path").path_text();
-  const auto stop = call.arg(1, "stop").handle<StopHandle>()->flag;
-  const Napi::Function progress = call.arg(2, "progress").function();
-  return start_job(call, stop, progress, [=](const Report& report) -> Deliver {
-    const CompactReport result = compact_dataset(path, *stop, [&](uint64_t done, uint64_t total) {
+Napi::Value compact_job(Call& call, const std::shared_ptr<StopFlag>& stop, const Napi::Function& progress,
+                        std::function<CompactReport(const std::function<void(uint64_t, uint64_t)>&)> work) {
+  return start_job(call, stop, progress, [work = std::move(work)](const Report& report) -> Deliver {
+    const CompactReport result = work([&](uint64_t done, uint64_t total) {
       report([=](Napi::Env env) {
         const Napi::Object object = Napi::Object::New(env);
         object.Set("segments", static_cast<double>(done));
@@ -102,6 +101,22 @@ Napi::Value dataset_compact(Call& call) {
       return object;
     };
   });
+}
+
+// C++: CompactReport compact_dataset(const std::string& path, const StopFlag& stop, const std::function<void(uint64_t done, uint64_t total)>& progress)
+// TS:  dataset_compact(path: string, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
+Napi::Value dataset_compact(Call& call) {
+  const std::string path = call.arg(0, "path").path_text();
+  const auto stop = call.arg(1, "stop").handle<StopHandle>()->flag;
+  return compact_job(call, stop, call.arg(2, "progress").function(), [=](const auto& progress) { return compact_dataset(path, *stop, progress); });
+}
+
+// C++: CompactReport Dataset::compact(const StopFlag& stop, const std::function<void(uint64_t done, uint64_t total)>& progress)
+// TS:  dataset_compact_open(dataset: DatasetHandle, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
+Napi::Value dataset_compact_open(Call& call) {
+  const auto dataset = call.arg(0, "dataset").handle<DatasetHandle>()->dataset();
+  const auto stop = call.arg(1, "stop").handle<StopHandle>()->flag;
+  return compact_job(call, stop, call.arg(2, "progress").function(), [=](const auto& progress) { return dataset->compact(*stop, progress); });
 }
 
 // C++: LabelStatistics label_statistics(const Snapshot& data, const StopFlag& stop)
@@ -134,6 +149,7 @@ void define_deletion(Napi::Object exports) {
   define<snapshot_deleted>(exports, "snapshot_deleted");
   define<snapshot_living>(exports, "snapshot_living");
   define<dataset_compact>(exports, "dataset_compact");
+  define<dataset_compact_open>(exports, "dataset_compact_open");
   define<dataset_label_statistics>(exports, "dataset_label_statistics");
 }
 

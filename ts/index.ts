@@ -20,6 +20,8 @@ export type { OnEvent, RunEvent } from './pipeline/events.js';
 export { Journal, readResult } from './pipeline/journal.js';
 export type * from './pipeline/results.js';
 export { runExperiment, type RunOptions } from './pipeline/run.js';
+export type { Compacted, Deleted, Wanted } from './services/administration.js';
+export { compactDataset, deleteSamples } from './services/control.js';
 export { servePipeline, type ServeOptions } from './services/serve.js';
 export * from './parsers/define.js';
 export { checkSelection, checkTrigger, memoryContext } from './policies/conformance.js';

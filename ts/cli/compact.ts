@@ -1,8 +1,7 @@
 import { defineCommand } from 'citty';
-import { Dataset } from '../native/dataset.js';
-import { foldersOf } from '../pipeline/folders.js';
+import { compactDataset } from '../services/control.js';
 import { datasetIds } from './datasets.js';
-import { barFor, formatBytes, formatCount, print } from './output.js';
+import { barFor, byText, formatBytes, formatCount, print } from './output.js';
 import { runCommand, sharedArgs } from './run-command.js';
 
 export default defineCommand({
@@ -12,13 +11,12 @@ export default defineCommand({
     runCommand(args, async ({ mode, signal }) => {
       const [id] = datasetIds(args.data, args.dataset) as [string];
       const bar = await barFor(mode, `compact ${id}`);
-      const onProgress = (p: { segments: number; totalSegments: number }) => bar.to(p.segments / Math.max(1, p.totalSegments));
       try {
-        const report = await Dataset.compact(foldersOf(args.data).dataset(id), { signal, onProgress });
+        const report = await compactDataset(args.data, id, { signal, onProgress: (done) => bar.to(done) });
         bar.end();
-        const { samples, segments, bytesBefore, bytesAfter } = report;
-        const text = `${id}: ${formatCount(samples)} deleted samples taken out of ${formatCount(segments)} segments; ${formatBytes(bytesBefore)} before, ${formatBytes(bytesAfter)} now`;
-        print(mode, text, { dataset: id, ...report });
+        const { samples, segments, bytesBefore, bytesAfter, by } = report;
+        const text = `${id}: ${formatCount(samples)} deleted samples taken out of ${formatCount(segments)} segments${byText(by)}; ${formatBytes(bytesBefore)} before, ${formatBytes(bytesAfter)} now`;
+        print(mode, text, report);
       } catch (error) {
         bar.end();
         throw error;

@@ -18,7 +18,13 @@ test('counts first, deletes with --yes, tells which models know the samples, and
     assert.match(dry.out, '3 samples of tiny fit: keys 1-3');
     assert.is(JSON.parse(sluice(folder, 'ls', '--stats', '--json').out)[0].deleted, 0);
     const done = sluice(folder, 'delete', 'tiny', '--keys', '1-3', '--reason', 'asked for', '--yes', '--json');
-    assert.equal(JSON.parse(done.out), { dataset: 'tiny', samples: 3, deleted: true });
+    assert.equal(JSON.parse(done.out), {
+      dataset: 'tiny',
+      samples: 3,
+      deleted: true,
+      models: ['tiny/0', 'tiny/1', 'tiny/2', 'tiny/3', 'tiny/4'],
+      by: null,
+    });
     assert.is(JSON.parse(sluice(folder, 'delete', 'tiny', '--keys', '1-3', '--yes', '--json').out).samples, 0);
 
     const affected = JSON.parse(sluice(folder, 'models', 'affected', '--dataset', 'tiny', '--key', '2', '--json').out);
@@ -40,7 +46,7 @@ test('what cannot be read is refused', () =>
     write('p.yaml', changed({}));
     assert.is(sluice(folder, 'ingest', 'p.yaml').code, 0);
     const wrong: [args: string[], code: number, message: RegExp][] = [
-      [['delete', 'tiny'], 2, /--keys, --where or --label/],
+      [['delete', 'tiny'], 2, /which samples\? name them by keys, where or label/],
       [['delete', 'tiny', '--where', 'time < soon'], 2, /'soon' is no time/],
       [['delete', 'tiny', '--keys', '4000'], 1, /key 4000 does not exist/],
       [['delete', 'none', '--keys', '1'], 1, /E_NOT_FOUND/],

@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { defineCommand } from 'citty';
 import { pipelineJsonSchema } from '../config/json-schema.js';
 import { pipelineTemplate } from '../config/template.js';
+import { productionTemplate } from '../config/template-production.js';
 import { SluiceError } from '../errors.js';
 import { asSluiceError } from '../pipeline/folders.js';
 import { print } from './output.js';
@@ -12,6 +13,7 @@ export default defineCommand({
   meta: { name: 'init', description: 'Write a commented pipeline file and the schema that editors complete it with' },
   args: {
     file: { type: 'positional', required: false, default: 'pipeline.yaml', description: 'File to write' },
+    production: { type: 'boolean', default: false, description: 'A pipeline for sluice serve, to which samples are pushed' },
     force: { type: 'boolean', default: false, description: 'Overwrite an existing file' },
     json: sharedArgs.json,
   },
@@ -23,11 +25,14 @@ export default defineCommand({
         throw new SluiceError('E_EXISTS', `${args.file} exists already`, { hint: 'choose another name, or overwrite it with --force' });
       try {
         await writeFile(schema, `${JSON.stringify(pipelineJsonSchema(), null, 2)}\n`);
-        await writeFile(file, pipelineTemplate);
+        await writeFile(file, args.production ? productionTemplate : pipelineTemplate);
       } catch (error) {
         throw asSluiceError(error, `write ${args.file}`);
       }
-      print(mode, `wrote ${args.file} and ${basename(schema)}; next: sluice validate ${args.file}`, { file, schema });
+      print(mode, `wrote ${args.file} and ${basename(schema)}; next: sluice ${args.production ? 'serve' : 'validate'} ${args.file}`, {
+        file,
+        schema,
+      });
     }),
 });
 

@@ -67,6 +67,9 @@ function checkFlags(definition: CommandDef<ArgsDef>, argv: string[]): void {
   }
 }
 
+// Whoever read the output is gone, or its terminal is: what is under way goes on, and ends as it would.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 try {
   await start(process.argv.slice(2));
 } catch (error) {

@@ -30,6 +30,9 @@ export const formatBytes = (n: number) =>
   n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(2)} GB`;
 export const formatDay = (ms: number) => new Date(ms).toISOString().slice(0, 10);
 
+/** Of what a process in production did, since it has the dataset open. */
+export const byText = (pid: number | null) => (pid === null ? '' : ` by sluice serve (process ${pid})`);
+
 export const skippedText = (samples: number) =>
   samples === 1
     ? '1 sample, whose picture cannot be decoded, left out'
@@ -86,7 +89,7 @@ export function describe(event: RunEvent): string | null {
       return `pipeline ${event.pipelineId} in production: ${formatCount(event.samples)} samples, ${event.triggers} triggers${waiting}${where}`;
     }
     case 'listening':
-      return `samples are taken at ${event.url}${event.url.startsWith('http:') ? '/v1/samples' : ''}`;
+      return `samples are taken at ${event.url}${event.url.startsWith('http') ? '/v1/samples' : ''}`;
     case 'connected':
       return `messages of ${event.stream} are taken from ${event.url}`;
     case 'available':
@@ -95,6 +98,14 @@ export function describe(event: RunEvent): string | null {
       const { window, triggerId, metrics } = event;
       return `window ${window.index}, from ${new Date(window.startMs).toISOString().slice(0, 16)}: model ${triggerId}, ${scoresOf(metrics)}`;
     }
+    case 'deleted': {
+      const { samples, waiting, reason, models } = event;
+      const known = models.length === 0 ? '' : `; ${formatCount(models.length)} models know them`;
+      const unlabelled = waiting === 0 ? '' : `, and ${formatCount(waiting)} that waited for their labels`;
+      return `${formatCount(samples)} samples deleted${unlabelled}${reason === '' ? '' : ` (${reason})`}${known}`;
+    }
+    case 'compacted':
+      return `compacted: ${formatCount(event.samples)} deleted samples taken out; ${formatBytes(event.bytesBefore)} before, ${formatBytes(event.bytesAfter)} now`;
     case 'problem':
       return `problem ${event.code}: ${event.message}`;
     case 'expired': {

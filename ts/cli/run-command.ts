@@ -2,7 +2,7 @@
 import { SluiceError } from '../errors.js';
 import { errorText, type Mode, modeOf } from './output.js';
 
-/** 0 success; 1 something failed; 2 the command line or the pipeline file is wrong; 130 stopped by Ctrl-C or SIGTERM. */
+/** 0 success; 1 something failed; 2 the command line or the pipeline file is wrong; 130 stopped by Ctrl-C, SIGTERM or SIGHUP. */
 export const exitCodes = { failure: 1, usage: 2, aborted: 130 } as const;
 
 export const sharedArgs = {
@@ -11,6 +11,9 @@ export const sharedArgs = {
 } as const;
 
 export type CommandContext = { mode: Mode; signal: AbortSignal };
+
+/** SIGHUP: the terminal was closed. */
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Runs a command; Ctrl-C asks it to stop once and ends the process when pressed again. Errors become exit codes. */
 export async function runCommand(args: { json?: boolean | undefined }, work: (context: CommandContext) => Promise<void>): Promise<void> {
@@ -21,15 +24,13 @@ export async function runCommand(args: { json?: boolean | undefined }, work: (co
     process.stderr.write('stopping; what is finished is kept (press Ctrl-C again to stop at once)\n');
     controller.abort();
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  for (const name of stopSignals) process.on(name, stop);
   try {
     await work({ mode, signal: controller.signal });
   } catch (error) {
     process.exitCode = report(error, mode);
   } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
+    for (const name of stopSignals) process.off(name, stop);
   }
 }
 
@@ -39,7 +40,10 @@ export function report(error: unknown, mode: Mode): number {
   const code = known ? error.code : 'E_INTERNAL';
   const message = error instanceof Error ? error.message : String(error);
   const hint = known ? error.hint : 'this is a defect of Sluice; please report it with the text below';
-  if (mode === 'json') process.stdout.write(`${JSON.stringify({ type: 'error', code, message, hint, ...issuesOf(error) })}\n`);
+  if (mode === 'json')
+    process.stdout.write(
+      `${JSON.stringify({ time: new Date().toISOString(), level: 'error', type: 'error', code, message, hint, ...issuesOf(error) })}\n`,
+    );
   process.stderr.write(errorText(code, message, hint));
   if (!known && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   if (code === 'E_CONFIG' || code === 'E_USAGE' || code === 'E_MODULE') return exitCodes.usage;

@@ -1,7 +1,7 @@
 import { defineCommand } from 'citty';
 import { loadPipeline } from '../config/parse.js';
 import { servePipeline } from '../services/serve.js';
-import { progressFor } from './output.js';
+import { logTo } from './log.js';
 import { runCommand, sharedArgs } from './run-command.js';
 
 export default defineCommand({
@@ -14,8 +14,6 @@ export default defineCommand({
   run: ({ args }) =>
     runCommand(args, async ({ mode, signal }) => {
       const pipeline = await loadPipeline(args.file);
-      // What goes on for weeks is told in lines, also on a terminal.
-      const { onEvent } = await progressFor(mode === 'terminal' ? 'plain' : mode);
-      await servePipeline(pipeline, { dataFolder: args.data, signal, onEvent, restart: args.restart });
+      await servePipeline(pipeline, { dataFolder: args.data, signal, onEvent: logTo(mode), restart: args.restart });
     }),
 });

@@ -43,7 +43,10 @@ function servingProblems({ time, ...data }: DatasetConfig, serve: PipelineFile['
     problems.push({ path: ['dataset', 'time'], message: 'expected a column, because samples that are pushed bring their times' });
   const counted = Object.keys(data.columns).find((name) => isFrequent(data.columns[name]!));
   if ((pushed || taking) && counted !== undefined)
-    problems.push({ path: ['dataset', 'columns', counted], message: 'expected another form, because values are counted in files only' });
+    problems.push({
+      path: ['dataset', 'columns', counted],
+      message: 'expected category or { hash: n }, because how often values were seen is counted in files only',
+    });
   if (pushed && serve?.watch !== undefined)
     problems.push({ path: ['serve', 'watch'], message: 'expected none: samples that are pushed come from no files' });
   if (!('source' in data) && serve?.watch?.manifest !== undefined)

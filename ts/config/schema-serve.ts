@@ -9,13 +9,21 @@ const secret = z
   .string()
   .regex(/^env:[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected env:NAME, the environment variable that holds the secret' });
 
+const tls = z
+  .strictObject({
+    cert: filePath.describe('Certificate and those between it and the root, PEM; relative to the pipeline file.'),
+    key: filePath.describe('Its private key, PEM.'),
+  })
+  .describe('Connections are encrypted (TLS 1.2 or later). The files are read at the start.');
+
 const listening = {
   port: whole(0, 65_535).describe('TCP port; 0: a free one, which is told when it is open.'),
   host: z.string().min(1).max(256).default('127.0.0.1').describe('Address to listen at.'),
   token: secret.optional().describe('Who pushes samples must know it: env:NAME is the environment variable that holds it.'),
+  tls: tls.optional(),
   maxBytes: whole(1024, 1024 * mebibyte)
     .default(16 * mebibyte)
-    .describe('Largest body of a request, bytes.'),
+    .describe('Largest body of a request, bytes, also once it is decompressed.'),
   maxPending: whole(1024, 65_536 * mebibyte)
     .default(256 * mebibyte)
     .describe('Bytes of requests that may be under way; beyond them clients are asked to come again later.'),
@@ -25,7 +33,15 @@ const safe = ({ host, token }: { host: string; token?: string | undefined }) =>
   token !== undefined || /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host);
 const unsafe = { error: 'is missing; expected env:NAME, because others than this machine can reach the host', path: ['token'] };
 
-const http = z.strictObject(listening).refine(safe, unsafe).describe('Samples are pushed, and the state is asked for, by HTTP.');
+const http = z
+  .strictObject({
+    ...listening,
+    admin: secret
+      .optional()
+      .describe('Who deletes and compacts must know it. Without it that is refused by HTTP; the command line needs none.'),
+  })
+  .refine(safe, unsafe)
+  .describe('Samples are pushed, and the state is asked for, by HTTP.');
 
 const grpc = z.strictObject(listening).refine(safe, unsafe).describe('Samples are pushed by gRPC.');
 

@@ -9,6 +9,7 @@ import { pipelineJsonSchema } from './json-schema.js';
 import { parsePipeline } from './parse.js';
 import { pipelineFile } from './schema.js';
 import { pipelineTemplate, schemaFileName } from './template.js';
+import { productionTemplate } from './template-production.js';
 
 test('the template is a valid pipeline', async () => {
   const { config, trigger, selection } = await parsePipeline(pipelineTemplate, 'pipeline.yaml');
@@ -20,6 +21,14 @@ test('the template is a valid pipeline', async () => {
 test('the template passes the JSON Schema that its first line names', () => {
   assert.is(pipelineTemplate.split('\n')[0], `# yaml-language-server: $schema=./${schemaFileName}`);
   assert.ok(new Ajv({ strict: false }).validate(pipelineJsonSchema(), parse(pipelineTemplate)));
+});
+
+test('so is the template for production', async () => {
+  const { config } = await parsePipeline(productionTemplate, 'pipeline.yaml');
+  assert.equal([config.dataset.id, config.serve?.http?.port], ['clicks', 8080]);
+  assert.ok(new Ajv({ strict: false }).validate(pipelineJsonSchema(), parse(productionTemplate)));
+  const open = productionTemplate.replace(/# (host|token|admin|tls): /g, '$1: ');
+  assert.is((await parsePipeline(open, 'pipeline.yaml')).config.serve?.http?.admin, 'env:SLUICE_ADMIN');
 });
 
 /** Names of all fields that a schema knows. */

@@ -133,6 +133,7 @@ replay:                         # experiment mode replays the stored samples
 #   pending: queue              # triggers that fire meanwhile: queue | merge (only the newest is trained) | drop
 #   watch: { every: 1s }        # new files of the source are ingested as they appear; manifest: true: those that a file *.manifest names
 #   http: { port: 8080, host: 127.0.0.1, token: env:SLUICE_TOKEN, maxBytes: 16777216, maxPending: 268435456 }   # pushed samples
+#   # http and grpc also take tls: { cert: cert.pem, key: key.pem }; http takes admin: env:SLUICE_ADMIN, the token of those who delete and compact
 #   grpc: { port: 8081 }        # the same fields
 #   nats: { url: nats://127.0.0.1:4222, stream: samples, subject: samples.>, token: env:NATS_TOKEN, batch: 5000 }   # messages of NATS JetStream
 #   kafka: { brokers: [127.0.0.1:9092], topic: samples, from: earliest, batch: 20000, maxBytes: 4194304, maxWait: 1s }   # records of a topic of Kafka

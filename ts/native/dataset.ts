@@ -84,6 +84,15 @@ export class Dataset {
     return stoppable(options.signal, (addon, stop) => addon.dataset_compact(path, stop, onProgress));
   }
 
+  /**
+   * Dataset.compact() of this dataset, which is open for writing. Others append and delete meanwhile: they wait until a segment is written, or the
+   * index is copied, at most. E_READ_ONLY, E_ABORTED, E_NO_SPACE.
+   */
+  compact(options: CompactOptions = {}): Promise<CompactReport> {
+    const onProgress = options.onProgress ?? (() => {});
+    return stoppable(options.signal, (addon, stop) => addon.dataset_compact_open(this.handle, stop, onProgress));
+  }
+
   info(): DatasetInfo {
     return native((addon) => addon.dataset_info(this.handle));
   }

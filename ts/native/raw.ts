@@ -313,6 +313,7 @@ export interface Addon {
   dataset_deletions(dataset: DatasetHandle): Promise<RawDeletion[]>;
   dataset_deletion_count(dataset: DatasetHandle): number;
   dataset_compact(path: string, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
+  dataset_compact_open(dataset: DatasetHandle, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
   dataset_label_statistics(dataset: DatasetHandle, stop: StopHandle): Promise<RawLabelStatistics>;
 
   snapshot_open(dataset: DatasetHandle): SnapshotHandle;

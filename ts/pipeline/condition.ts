@@ -1,8 +1,24 @@
 // Which samples to find, as a person writes it: key ranges, and comparisons of time, label and key joined by `and`.
 import { SluiceError } from '../errors.js';
-import type { Comparison, KeyRange } from '../native/types.js';
+import type { Comparison, KeyRange, SampleFilter } from '../native/types.js';
 
 const usage = (message: string, hint?: string) => new SluiceError('E_USAGE', message, hint === undefined ? {} : { hint });
+
+/** All that is given must hold. E_USAGE. */
+export function filterOf({
+  keys,
+  where,
+  label,
+}: {
+  keys?: string | undefined;
+  where?: string | undefined;
+  label?: string | number | undefined;
+}): SampleFilter {
+  if (keys === undefined && where === undefined && label === undefined) throw usage('which samples? name them by keys, where or label');
+  const all = where === undefined ? [] : parseComparisons(where);
+  if (label !== undefined) all.push(...parseComparisons(`label = ${label}`));
+  return keys === undefined ? { where: all } : { keys: parseKeys(keys), where: all };
+}
 
 /** `5,10-20`: single keys and ranges, both ends included. E_USAGE. */
 export function parseKeys(text: string): KeyRange[] {

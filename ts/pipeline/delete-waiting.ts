@@ -11,6 +11,9 @@ export const lateStateKey = 'late-labels';
 /** Times from `fromMs` up to, without, `untilMs`. */
 export type TimeRange = { fromMs: number; untilMs: number };
 
+/** Samples that wait: all of these times, and those with these ids. */
+export type WhatWaits = { times: TimeRange | undefined; ids: readonly string[] };
+
 const anyTime = { fromMs: -8.64e15, untilMs: 8.64e15 };
 
 /** The times that a filter names where it names nothing else: samples without label and key can only fulfil such a one. */
@@ -36,11 +39,7 @@ function narrowed({ fromMs, untilMs }: TimeRange, { operator, value }: Compariso
  * Deletes waiting samples of the dataset, which is open for writing, and resolves with how many there were; 0 where none can wait. E_CHANGED while
  * production has to go on first: it was killed, and labels that arrived are not in the dataset yet.
  */
-export async function deleteWaiting(
-  dataset: Dataset,
-  folder: string,
-  what: { times: TimeRange | undefined; ids: readonly string[] },
-): Promise<number> {
+export async function deleteWaiting(dataset: Dataset, folder: string, what: WhatWaits): Promise<number> {
   if (!existsSync(folder)) return 0;
   const waiting = await Waiting.open(folder, dataset.info().schema, Number(dataset.state(lateStateKey) ?? 0));
   try {

@@ -38,6 +38,9 @@ export type RunEvent =
   | { type: 'connected'; url: string; stream: string }
   /** Samples that got no label in time (`missing`: dropped, or the label that they were given), and labels that found no sample. */
   | { type: 'expired'; samples: number; labels: number; missing: number | string }
+  /** On request. `models` know the samples. */
+  | { type: 'deleted'; dataset: string; samples: number; waiting: number; reason: string; models: string[] }
+  | { type: 'compacted'; dataset: string; samples: number; segments: number; bytesBefore: number; bytesAfter: number }
   | { type: 'stopped'; samples: number; triggers: number }
   /** Something failed, and production goes on. */
   | { type: 'problem'; code: string; message: string }

@@ -1,5 +1,5 @@
 // Where things lie below the data folder.
-import { mkdir } from 'node:fs/promises';
+import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SluiceError } from '../errors.js';
 
@@ -18,6 +18,8 @@ export type Folders = {
   /** What the trainings of a pipeline recorded of the samples. */
   recorded(datasetId: string, pipelineId: string): string;
   report(pipelineId: string): string;
+  /** Where the process that has the dataset in production is asked to delete and to compact. */
+  controlSocket(datasetId: string): string;
   state: string;
   /** Blocks of objects: see block-cache.ts. */
   cache: string;
@@ -36,6 +38,7 @@ export function foldersOf(root: string): Folders {
     checkpointFile: (pipelineId, triggerId) => join(models(pipelineId), `${triggerId}.checkpoint`),
     recorded: (datasetId, pipelineId) => join(root, 'datasets', datasetId, 'metadata', pipelineId),
     report: (pipelineId) => join(root, 'reports', pipelineId),
+    controlSocket: (datasetId) => join(root, 'state', 'control', `${datasetId}.sock`),
     state: join(root, 'state'),
     cache: join(root, 'cache'),
   };
@@ -62,6 +65,15 @@ export async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true });
   } catch (error) {
+    // What mkdir says of a read-only file system when it would have to create a parent, too.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new SluiceError('E_READ_ONLY', `create ${path}: the folder above it cannot be written`, { cause: error });
     throw asSluiceError(error, `create ${path}`);
   }
 }
+
+export const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

@@ -1,7 +1,7 @@
 // What experiment mode and production mode share, the way from a trigger to an evaluated model: the selection policy says on what (3), the
 // set is frozen (4), a model is trained on it from the previous one (5, 6), stored and evaluated (7). Each step is journalled before it
 // counts; a step that is there is not done again.
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
@@ -12,7 +12,7 @@ import { countInTrainset, freezeTrainset } from '../native/trainset.js';
 import type { ArrivalBatch, Trigger, TriggerDecision } from '../policies/define.js';
 import { DeletionWatch } from './deletion-watch.js';
 import type { OnEvent } from './events.js';
-import { type Folders, makeFolder } from './folders.js';
+import { exists, type Folders, makeFolder } from './folders.js';
 import type { Journal, SetRecord } from './journal.js';
 import type { ParserPool } from './parsers.js';
 import { recipeOf, type TrainingRecipe } from './plan.js';
@@ -241,11 +241,4 @@ export class Steps {
     add();
     return result;
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -12,11 +12,14 @@ import type { Arrived, Inlet, Pushed } from './inlet.js';
 import { labelColumns, requireLate } from './label-rows.js';
 import type { Metrics } from './metrics.js';
 import { requestName } from './rows.js';
+import type { Identity } from './tls.js';
 
 export type GrpcOptions = {
   host: string;
   port: number;
   token: string | undefined;
+  /** Encrypts connections. */
+  identity: Identity | undefined;
   maxBytes: number;
   maxPending: number;
   inlet: Inlet;
@@ -71,7 +74,12 @@ export class GrpcService {
     const { grpc, definition } = await load();
     const service = new GrpcService(options, grpc, definition);
     await new Promise<void>((resolve, reject) => {
-      service.#server.bindAsync(`${options.host}:${options.port}`, grpc.ServerCredentials.createInsecure(), (error, port) => {
+      const { identity } = options;
+      const credentials =
+        identity === undefined
+          ? grpc.ServerCredentials.createInsecure()
+          : grpc.ServerCredentials.createSsl(null, [{ cert_chain: identity.cert, private_key: identity.key }]);
+      service.#server.bindAsync(`${options.host}:${options.port}`, credentials, (error, port) => {
         service.#port = port;
         if (error === null) resolve();
         else reject(new SluiceError('E_IO', `serve.grpc: ${options.host}:${options.port}: ${error.message}`, { cause: error }));
@@ -81,7 +89,7 @@ export class GrpcService {
   }
 
   get url(): string {
-    return `grpc://${this.#options.host}:${this.#port}`;
+    return `${this.#options.identity === undefined ? 'grpc' : 'grpcs'}://${this.#options.host}:${this.#port}`;
   }
 
   /** Takes no more calls and waits for those under way, at most `graceMs`. */

@@ -1,6 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import zlib, { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Dataset } from '../native/dataset.js';
@@ -48,7 +49,10 @@ const refused: [what: string, status: number, message: RegExp, body: string | Bu
   ['an object alone', 422, /expected a JSON array/, row, json],
   ['another type', 415, /Content-Type/, row, { 'content-type': 'text/csv' }],
   ['another character set', 415, /UTF-8/, row, { 'content-type': 'application/json; charset=latin1' }],
-  ['an encoded body', 415, /Content-Encoding.*gzip/, row, { 'content-encoding': 'gzip' }],
+  ['another encoding', 415, /Content-Encoding: expected identity or gzip.*got br/, row, { 'content-encoding': 'br' }],
+  ['a compressed body that is none', 400, /cannot be decompressed/, row, { 'content-encoding': 'gzip' }],
+  ['a compressed body that is cut off', 400, /cannot be decompressed/, gzipSync(row).subarray(0, 40), { 'content-encoding': 'gzip' }],
+  ['a compressed body that is too large', 413, /more than 2000 bytes/, gzipSync(`${row}\n`.repeat(100)), { 'content-encoding': 'gzip' }],
   ['a long key', 400, /Idempotency-Key/, row, { 'idempotency-key': 'k'.repeat(300) }],
   ['a body that is too large', 413, /more than 2000 bytes/, `${row}\n`.repeat(100)],
 ];
@@ -74,8 +78,30 @@ test('an array, lines with empty ones between, other columns beside, chunks: all
     assert.equal((await push(url, `\uFEFF${row}\r\n\r\n${row.replace('}', ',"more":{"a":[1]}}')}`)).json, { first: 2, count: 2 });
     assert.equal((await push(url, row, { 'transfer-encoding': 'chunked' })).json, { first: 4, count: 1 });
     assert.equal((await push(url, row, { expect: '100-continue' })).json, { first: 5, count: 1 });
-    assert.is(size(place), 6);
+    assert.equal((await push(url, gzipSync(row), { 'content-encoding': 'GZIP', 'idempotency-key': 'a' })).json, { first: 6, count: 1 });
+    // The same content is the same request, however it was sent.
+    assert.equal((await push(url, row, { 'idempotency-key': 'a' })).json, { first: 6, count: 1 });
+    assert.is(size(place), 7);
   }));
+
+test('a bomb is refused before it is unpacked', () =>
+  withServer(async (url) => {
+    const bomb = gzipSync(Buffer.alloc(2 ** 28, 32));
+    assert.ok(bomb.length < 2 ** 19);
+    const before = process.memoryUsage().rss;
+    assert.is((await push(url, bomb, { 'content-encoding': 'gzip' })).status, 413);
+    assert.ok(process.memoryUsage().rss - before < 2 ** 27);
+  }, 'port: 0, maxBytes: 1000000'));
+
+test('Zstandard is taken where Node knows it, within the same bound', () =>
+  withServer(async (url) => {
+    const encoding = 'zstd';
+    const compress = (zlib as unknown as { zstdCompressSync?: (bytes: string | Buffer) => Buffer }).zstdCompressSync;
+    if (compress === undefined) return assert.is((await push(url, row, { 'content-encoding': encoding })).status, 415);
+    assert.equal((await push(url, compress(row), { 'content-encoding': encoding })).json, { first: 0, count: 1 });
+    assert.is((await push(url, compress(Buffer.alloc(2 ** 28, 32)), { 'content-encoding': encoding })).status, 413);
+    assert.is((await push(url, row, { 'content-encoding': encoding })).status, 400);
+  }, 'port: 0, maxBytes: 1000000'));
 
 test('other paths and methods; health; metrics', () =>
   withServer(async (url, _, serve) => {

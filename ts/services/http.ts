@@ -1,18 +1,28 @@
 // The HTTP side of production mode: POST /v1/samples and /v1/labels, and what a supervisor asks for: /healthz, /readyz, /metrics.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type ErrorCode, SluiceError } from '../errors.js';
 import type { DatasetSpec } from '../sources/spec.js';
+import { type Administration, type AdministrationPath, isAdministration } from './administration.js';
+import { goneOf } from './control.js';
+import { decoded, encodings, TooLarge } from './encoding.js';
 import type { Arrived, Inlet, Pushed } from './inlet.js';
 import { labelBatch, requireLate } from './label-rows.js';
 import type { Metrics } from './metrics.js';
 import { parseRows, type Row, toBatch } from './rows.js';
+import type { Identity } from './tls.js';
 
 export type HttpOptions = {
   host: string;
   port: number;
   token: string | undefined;
+  /** Token of those who delete and compact; without one that is refused. */
+  adminToken: string | undefined;
+  administration: Administration;
+  /** Encrypts connections. */
+  identity: Identity | undefined;
   maxBytes: number;
   maxPending: number;
   /** Longest time in which a request must have arrived. Default 60,000 ms. */
@@ -38,6 +48,7 @@ class Refusal extends Error {
 }
 
 const statuses: Partial<Record<ErrorCode, number>> = {
+  E_USAGE: 400,
   E_SOURCE: 422,
   E_NOT_FINITE: 422,
   E_LABEL_RANGE: 422,
@@ -57,17 +68,21 @@ export class HttpService {
   readonly #options: HttpOptions;
   readonly #server: Server;
   readonly #tokenHash: Buffer | undefined;
+  readonly #adminHash: Buffer | undefined;
   #arriving = 0; // bytes of bodies
   #closing = false;
 
   private constructor(options: HttpOptions) {
     this.#options = options;
     this.#tokenHash = options.token === undefined ? undefined : sha256(options.token);
+    this.#adminHash = options.adminToken === undefined ? undefined : sha256(options.adminToken);
     const requestTimeout = options.requestTimeoutMs ?? 60_000;
     const limits = { requestTimeout, headersTimeout: Math.min(requestTimeout, 20_000), keepAliveTimeout: 30_000, maxHeaderSize: 16_384 };
-    this.#server = createServer({ ...limits, connectionsCheckingInterval: Math.min(5000, requestTimeout) }, (request, response) =>
-      this.#answer(request, response),
-    );
+    const all = { ...limits, connectionsCheckingInterval: Math.min(5000, requestTimeout) };
+    const answer = (request: IncomingMessage, response: ServerResponse) => this.#answer(request, response);
+    const { identity } = options;
+    this.#server =
+      identity === undefined ? createServer(all, answer) : createTlsServer({ ...all, ...identity, minVersion: 'TLSv1.2' }, answer);
     // A client that waits for our consent to send its body is refused before it does.
     this.#server.on('checkContinue', (request, response) => this.#answer(request, response));
   }
@@ -84,7 +99,8 @@ export class HttpService {
 
   get url(): string {
     const { address, port, family } = this.#server.address() as AddressInfo;
-    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    const scheme = this.#options.identity === undefined ? 'http' : 'https';
+    return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   }
 
   /** Takes no more requests and waits for those under way, at most `graceMs`. */
@@ -121,6 +137,10 @@ export class HttpService {
       allow(request, 'POST');
       return send(response, 200, await this.#receive(request, response, path === '/v1/labels'));
     }
+    if (isAdministration(path)) {
+      allow(request, 'POST');
+      return send(response, 200, await this.#administer(path, request, response));
+    }
     if (path !== '/healthz' && path !== '/readyz' && path !== '/metrics')
       throw new Refusal(
         404,
@@ -141,26 +161,42 @@ export class HttpService {
   }
 
   async #receive(request: IncomingMessage, response: ServerResponse, labels: boolean): Promise<object> {
-    const { inlet, spec, metrics, notReady } = this.#options;
-    this.#authorize(request);
+    const { inlet, spec, metrics, notReady, maxBytes } = this.#options;
+    this.#authorize(request, this.#tokenHash);
     if (labels) requireLate(spec);
     const reason = this.#closing ? 'the server is stopping' : notReady();
     if (reason !== null) throw new Refusal(503, 'E_CLOSED', reason, soon);
     const form = formOf(request);
+    const encoding = encodingOf(request);
     const key = request.headers['idempotency-key'];
     if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > maxKeyLength))
       throw new Refusal(400, 'E_ARGUMENT', `Idempotency-Key: expected 1 to ${maxKeyLength} characters`);
-    const body = await this.#body(request, response);
+    const body = await content(await this.#body(request, response), encoding, maxBytes);
     const toRows = labels ? (rows: Row[]): Arrived => ({ labels: labelBatch(rows, spec) }) : (rows: Row[]) => toBatch(rows, spec);
     const { pushed, repeated } = await inlet.push(body, () => toRows(parseRows(body, form)), key);
     if (!repeated) metrics.pushed(pushed.count, body.length);
     return answerOf(pushed, labels);
   }
 
-  #authorize(request: IncomingMessage): void {
-    if (this.#tokenHash === undefined) return;
+  async #administer(path: AdministrationPath, request: IncomingMessage, response: ServerResponse): Promise<object> {
+    if (this.#adminHash === undefined) {
+      const hint = 'serve: { http: { admin: env:NAME } } names the variable that holds it; the command line needs none';
+      throw new Refusal(403, 'E_ARGUMENT', 'no token of those who delete and compact is set', {}, hint);
+    }
+    this.#authorize(request, this.#adminHash);
+    if (this.#closing) throw new Refusal(503, 'E_CLOSED', 'the server is stopping', soon);
+    const body = await this.#body(request, response);
+    return await this.#options.administration.answer(path, body, goneOf(response)).catch((error: unknown) => {
+      if (!(error instanceof SluiceError)) throw error;
+      const status = { E_ARGUMENT: 422, E_ABORTED: 503 }[error.code as string];
+      throw status === undefined ? error : new Refusal(status, error.code, error.message, {}, error.hint);
+    });
+  }
+
+  #authorize(request: IncomingMessage, expected: Buffer | undefined): void {
+    if (expected === undefined) return;
     const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-    if (timingSafeEqual(sha256(given), this.#tokenHash)) return;
+    if (timingSafeEqual(sha256(given), expected)) return;
     throw new Refusal(401, 'E_ARGUMENT', 'expected the header Authorization: Bearer <token>', { 'WWW-Authenticate': 'Bearer' });
   }
 
@@ -169,7 +205,7 @@ export class HttpService {
     const { maxBytes, maxPending } = this.#options;
     const length = Number(request.headers['content-length'] ?? 0);
     const check = (bytes: number, more: number) => {
-      if (bytes > maxBytes) throw new Refusal(413, 'E_ARGUMENT', `the body has more than ${maxBytes} bytes`, {}, 'send smaller batches');
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
       if (this.pending + more > maxPending && this.pending > 0)
         throw new Refusal(429, 'E_MEMORY', 'too many samples are on their way', soon, 'send them again after a moment');
     };
@@ -235,10 +271,28 @@ function allow(request: IncomingMessage, ...methods: string[]): void {
   throw new Refusal(405, 'E_ARGUMENT', `expected ${methods.join(' or ')}, got ${request.method}`, { Allow: methods.join(', ') });
 }
 
+const tooLarge = (maxBytes: number) =>
+  new Refusal(413, 'E_ARGUMENT', `the body has more than ${maxBytes} bytes`, {}, 'send smaller batches');
+
+function encodingOf({ headers }: IncomingMessage): string {
+  const encoding = (headers['content-encoding'] ?? 'identity').toLowerCase();
+  if (encodings.includes(encoding)) return encoding;
+  const message = `Content-Encoding: expected ${encodings.join(' or ')}, got ${encoding}`;
+  throw new Refusal(415, 'E_ARGUMENT', message, { 'Accept-Encoding': encodings.join(', ') });
+}
+
+/** The body without its compression. */
+async function content(body: Buffer, encoding: string, maxBytes: number): Promise<Buffer> {
+  try {
+    return await decoded(body, encoding, maxBytes);
+  } catch (error) {
+    if (error instanceof TooLarge) throw tooLarge(maxBytes);
+    throw new Refusal(400, 'E_SOURCE', `the body cannot be decompressed (${encoding}): ${(error as Error).message}`);
+  }
+}
+
 function formOf(request: IncomingMessage): 'lines' | 'array' {
-  const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
-  if (encoding !== 'identity')
-    throw new Refusal(415, 'E_ARGUMENT', `Content-Encoding: expected none, got ${encoding}`, { 'Accept-Encoding': 'identity' });
+  const { 'content-type': type = '' } = request.headers;
   const [media = '', ...parameters] = type
     .toLowerCase()
     .split(';')

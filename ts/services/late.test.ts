@@ -248,13 +248,16 @@ test('samples that wait are deleted by time, and by their ids', () =>
     const { child, exit, url } = await spawned(place.folder);
     await send(url, '/v1/samples', stream.slice(0, 6).map(withoutLabel));
     await send(url, '/v1/labels', [labelOf(stream[0]!)]);
-    assert.match(sluice(place.folder, 'delete', 'tiny', '--ids', 'imp-1', '--yes').err, /E_LOCKED/);
+    const served = sluice(place.folder, 'delete', 'tiny', '--ids', 'imp-5,imp-0', '--yes').out;
+    assert.match(served, /deleted by sluice serve.*\n1 that waited for their labels deleted/);
+    const byTime = sluice(place.folder, 'delete', 'tiny', '--where', `time = ${stream[4]!.t}`, '--yes', '--json');
+    assert.is(JSON.parse(byTime.out).waiting, 1);
     child.kill('SIGTERM');
     assert.is(await exit, 0);
     assert.match(sluice(place.folder, 'delete', 'tiny', '--ids', 'imp-1,imp-0', '--yes').out, /1 that waited for their labels deleted/);
     assert.match(sluice(place.folder, 'delete', 'tiny', '--ids', 'imp-1', '--yes').out, /none of 1 waits/);
     const early = sluice(place.folder, 'delete', 'tiny', '--where', `time <= ${stream[2]!.t}`, '--yes', '--json');
-    assert.equal(JSON.parse(early.out), { dataset: 'tiny', samples: 1, waiting: 1, deleted: true });
+    assert.equal(JSON.parse(early.out), { dataset: 'tiny', samples: 1, waiting: 1, deleted: true, models: [], by: null });
     for (const args of [
       ['--ids', 'a'],
       ['--ids', '', '--yes'],
@@ -263,7 +266,7 @@ test('samples that wait are deleted by time, and by their ids', () =>
       assert.is(sluice(place.folder, 'delete', 'tiny', ...args).code, 2, args.join(' '));
     const again = await spawned(place.folder);
     const labels = await send(again.url, '/v1/labels', stream.slice(0, 6).map(labelOf));
-    assert.equal(labels.json, { joined: 3, early: 0, known: 1, late: 2 });
+    assert.equal(labels.json, { joined: 1, early: 0, known: 1, late: 4 });
     again.child.kill('SIGTERM');
     assert.is(await again.exit, 0);
   }));

@@ -7,7 +7,7 @@
 import { SluiceError } from '../errors.js';
 import type { Batch, Column, SettledRows, WaitingAnswer, WaitingBatch, WaitingCounts } from '../native/types.js';
 import { Waiting } from '../native/waiting.js';
-import { lateStateKey } from '../pipeline/delete-waiting.js';
+import { lateStateKey, type WhatWaits } from '../pipeline/delete-waiting.js';
 import { emptyCells } from '../sources/cells.js';
 import { type Encoded, encodeLabels, toBigInts } from '../sources/encode.js';
 import { Column as SourceColumn } from '../sources/column.js';
@@ -125,6 +125,31 @@ export class Late {
     } finally {
       this.bytes -= request.bytes;
     }
+  }
+
+  /** Deletes samples that wait, and resolves with how many there were. E_CLOSED; the error for which the dataset lacks labelled samples. */
+  async remove({ times, ids }: WhatWaits): Promise<number> {
+    let removed = 0;
+    let failure: { error: unknown } | undefined;
+    const removeNow = async (work: (nowMs: number) => Promise<unknown>) => {
+      if (this.#closing) throw new SluiceError('E_CLOSED', 'the server is stopping');
+      if (this.#behind !== undefined) throw this.#behind;
+      await work(this.#now());
+      await this.#apply([]);
+    };
+    await this.#serially(async () => {
+      const before = this.#waiting.counts().removed;
+      try {
+        for (const id of ids) await removeNow((nowMs) => this.#waiting.removeId(nowMs, id));
+        if (times !== undefined && times.fromMs < times.untilMs)
+          await removeNow((nowMs) => this.#waiting.removeTimes(nowMs, times.fromMs, times.untilMs));
+      } catch (error) {
+        failure = { error };
+      }
+      removed = this.#waiting.counts().removed - before;
+    });
+    if (failure !== undefined) throw failure.error;
+    return removed;
   }
 
   /** Ends what is under way and saves the state. */

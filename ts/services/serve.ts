@@ -3,6 +3,7 @@ import type { LoadedPipeline } from '../config/parse.js';
 import { SluiceError } from '../errors.js';
 import type { Dataset } from '../native/dataset.js';
 import { claim } from '../pipeline/claim.js';
+import type { WhatWaits } from '../pipeline/delete-waiting.js';
 import type { OnEvent } from '../pipeline/events.js';
 import { type Folders, foldersOf } from '../pipeline/folders.js';
 import { openDataset, storesOf } from '../pipeline/ingest.js';
@@ -13,6 +14,8 @@ import { Steps } from '../pipeline/steps.js';
 import { tokenizerEntries } from '../sources/coders.js';
 import { openSource } from '../sources/open.js';
 import { SharedStore } from '../sources/shared-store.js';
+import { Administration } from './administration.js';
+import { ControlService } from './control.js';
 import { GrpcService } from './grpc.js';
 import { HttpService } from './http.js';
 import { Inlet } from './inlet.js';
@@ -21,6 +24,7 @@ import { Metrics } from './metrics.js';
 import { consumeKafka } from './kafka.js';
 import { consumeNats } from './nats.js';
 import { PushKeys } from './push-keys.js';
+import { type Identity, readIdentity } from './tls.js';
 import { foldersOfPaths, watchSource } from './watch.js';
 
 export type ServeOptions = {
@@ -50,9 +54,14 @@ export async function servePipeline(pipeline: LoadedPipeline, options: ServeOpti
   }
   const tokens = {
     http: secretOf('http.token', http?.token),
+    admin: secretOf('http.admin', http?.admin),
     grpc: secretOf('grpc.token', grpc?.token),
     nats: secretOf('nats.token', nats?.token),
     kafka: secretOf('kafka.sasl.password', kafka?.sasl?.password),
+  };
+  const identities = {
+    http: await readIdentity('http', http?.tls, pipeline.dir),
+    grpc: await readIdentity('grpc', grpc?.tls, pipeline.dir),
   };
   const folders = foldersOf(options.dataFolder ?? 'sluice-data');
   const journal = await Journal.open(folders.state);
@@ -65,7 +74,7 @@ export async function servePipeline(pipeline: LoadedPipeline, options: ServeOpti
     if (options.signal.aborted) onAbort();
     options.signal.addEventListener('abort', onAbort, { once: true });
     try {
-      await new Production(pipeline, folders, journal, dataset, parsers, options, tokens, stop).run();
+      await new Production(pipeline, folders, journal, dataset, parsers, options, tokens, identities, stop).run();
     } finally {
       options.signal.removeEventListener('abort', onAbort);
     }
@@ -84,12 +93,13 @@ function secretOf(field: string, value: string | undefined): string | undefined 
   return secret;
 }
 
-type Server = { url: string; close(): Promise<void> };
+type Server = { url?: string; close(): Promise<void> };
 
 class Production {
   readonly #onEvent: OnEvent;
   readonly #live: Live;
   readonly #metrics: Metrics;
+  readonly #administration: Administration;
   #http: HttpService | undefined;
   #late: Late | undefined;
 
@@ -100,7 +110,8 @@ class Production {
     readonly dataset: Dataset,
     parsers: ReturnType<typeof parserPool>,
     readonly options: ServeOptions,
-    readonly tokens: Record<'http' | 'grpc' | 'nats' | 'kafka', string | undefined>,
+    readonly tokens: Record<'http' | 'admin' | 'grpc' | 'nats' | 'kafka', string | undefined>,
+    readonly identities: Record<'http' | 'grpc', Identity | undefined>,
     readonly stop: AbortController,
   ) {
     this.#onEvent = options.onEvent ?? (() => {});
@@ -128,6 +139,16 @@ class Production {
         using snapshot = dataset.snapshot({ leaseMs: 0 });
         return await work(snapshot);
       },
+    });
+    const removeWaiting = async (what: WhatWaits) => (await this.#late?.remove(what)) ?? 0;
+    this.#administration = new Administration({
+      dataset,
+      id: pipeline.config.dataset.id,
+      folders,
+      journal,
+      removeWaiting,
+      onEvent,
+      signal,
     });
     this.#live = new Live(steps, { pending: pipeline.config.serve?.pending ?? 'queue', signal, retryMs: options.retryMs });
   }
@@ -161,23 +182,28 @@ class Production {
     this.#onEvent({ type: 'stopped', samples: this.dataset.size(), triggers: this.#live.state().triggers });
   }
 
-  /** All that take samples by network, or none. */
+  /** All that answer requests, or none. */
   async #listen(inlet: Inlet): Promise<Server[]> {
     const { dataset: spec, serve } = this.pipeline.config;
     const shared = { inlet, spec, metrics: this.#metrics, notReady: () => this.#notReady() };
+    const { tokens, identities } = this;
+    const administration = this.#administration;
     const servers: Server[] = [];
     try {
+      servers.push(await ControlService.listen(this.folders, spec.id, administration));
       if (serve?.http !== undefined) {
         const { requestTimeoutMs } = this.options;
-        this.#http = await HttpService.listen({ ...serve.http, token: this.tokens.http, requestTimeoutMs, ...shared });
+        const own = { token: tokens.http, adminToken: tokens.admin, administration, identity: identities.http, requestTimeoutMs };
+        this.#http = await HttpService.listen({ ...serve.http, ...own, ...shared });
         servers.push(this.#http);
       }
-      if (serve?.grpc !== undefined) servers.push(await GrpcService.listen({ ...serve.grpc, token: this.tokens.grpc, ...shared }));
+      if (serve?.grpc !== undefined)
+        servers.push(await GrpcService.listen({ ...serve.grpc, token: tokens.grpc, identity: identities.grpc, ...shared }));
     } catch (error) {
       await Promise.all(servers.map((server) => server.close()));
       throw error;
     }
-    for (const { url } of servers) this.#onEvent({ type: 'listening', url });
+    for (const { url } of servers) if (url !== undefined) this.#onEvent({ type: 'listening', url });
     return servers;
   }
 
@@ -198,6 +224,7 @@ class Production {
   async #closeWhenStopped(servers: readonly Server[]): Promise<void> {
     await aborted(this.stop.signal);
     await Promise.all(servers.map((server) => server.close()));
+    await this.#administration.settled();
   }
 
   #notReady(): string | null {

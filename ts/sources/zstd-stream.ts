@@ -25,8 +25,8 @@ export const isZstd = (magic: number): boolean => magic === frameMagic || isSkip
 
 const isSkippable = (magic: number): boolean => (magic & 0xfffffff0) >>> 0 === 0x184d2a50;
 
-/** The content of all frames. Throws where they are cut off or damaged. Only where hasZstd. */
-export async function* unzstd(chunks: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+/** The content of all frames, whose windows have at most 2^windowLog bytes. Throws where they are cut off or damaged. Only where hasZstd. */
+export async function* unzstd(chunks: AsyncIterator<Buffer>, windowLog = maxWindowLog): AsyncGenerator<Buffer> {
   const reader = new ByteReader(chunks, 'the Zstandard data is cut off');
   while (!(await reader.atEnd())) {
     const magic = await reader.take(4);
@@ -35,12 +35,12 @@ export async function* unzstd(chunks: AsyncIterator<Buffer>): AsyncGenerator<Buf
       continue;
     }
     if (magic.readUInt32LE() !== frameMagic) throw new Error('what follows the first frames is not Zstandard data');
-    yield* decompressed(Readable.from(frame(magic, reader)));
+    yield* decompressed(Readable.from(frame(magic, reader)), windowLog);
   }
 }
 
-async function* decompressed(frameBytes: Readable): AsyncGenerator<Buffer> {
-  const decompressor = createZstdDecompress!({ chunkSize: chunkBytes, params: { [constants.ZSTD_d_windowLogMax!]: maxWindowLog } });
+async function* decompressed(frameBytes: Readable, windowLog: number): AsyncGenerator<Buffer> {
+  const decompressor = createZstdDecompress!({ chunkSize: chunkBytes, params: { [constants.ZSTD_d_windowLogMax!]: windowLog } });
   frameBytes.on('error', (error) => decompressor.destroy(error));
   try {
     for await (const chunk of frameBytes.pipe(decompressor)) yield chunk as Buffer;

@@ -22,8 +22,10 @@ constexpr uint64_t kChunksPerCommit = 64;
 
 class Compaction {
  public:
-  Compaction(const std::string& path, const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress)
-      : path_(path), stop_(stop), progress_(progress), store_(open_existing_store(path)), segments_(*store_->segments), layout_(segments_.layout()) {
+  Compaction(std::shared_ptr<Store> store, FairMutex& writing, const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress,
+             const std::function<void()>& replaced)
+      : path_(store->path), writing_(writing), stop_(stop), progress_(progress), replaced_(replaced), store_(std::move(store)),
+        segments_(*store_->segments), layout_(segments_.layout()) {
     const Txn txn(*store_->env, true);
     before_ = store_->extent(txn);
     all_ = *store_->deleted(txn, before_);
@@ -55,14 +57,17 @@ class Compaction {
  private:
   /// What a compaction or repair that was cut off left, and what a repair kept.
   void remove_leftovers() const {
+    const std::lock_guard lock(writing_);
+    const Txn txn(*store_->env, true);
+    const Extent extent = store_->extent(txn);
     for (const auto& entry : std::filesystem::directory_iterator(path_)) {
       const std::string name = entry.path().filename().string();
       if (name.rfind("index.", 0) == 0) remove_folder(entry.path().string());
     }
     if (layout_.record_bytes == 0) return;
-    const SegmentGenerations generations = store_->generations(Txn(*store_->env, true), before_);
+    const SegmentGenerations generations = store_->generations(txn, extent);
     std::set<std::string> current;
-    for (uint64_t s = 0; s < layout_.segments(before_.size); ++s) current.insert(segments_.path(s, generations));
+    for (uint64_t s = 0; s < layout_.segments(extent.size); ++s) current.insert(segments_.path(s, generations));
     for (const auto& entry : std::filesystem::directory_iterator(segments_.folder())) {
       if (current.count(entry.path().string()) == 0) remove_folder(entry.path().string());
     }
@@ -73,9 +78,8 @@ class Compaction {
     const uint64_t total = layout_.record_bytes == 0 ? 0 : layout_.segments(before_.size);
     for (uint64_t s = 0; s < total; ++s) {
       stop_.check();
-      const uint64_t end = std::min(before_.size, (s + 1) * layout_.segment_rows());
-      if (fresh_.count_in(s * layout_.segment_rows(), end) > 0) {
-        rewrite_segment(s, end);
+      if (fresh_.count_in(s * layout_.segment_rows(), std::min(before_.size, (s + 1) * layout_.segment_rows())) > 0) {
+        rewrite_segment(s);
         ++rewritten;
       }
       progress_(s + 1, total);
@@ -83,16 +87,18 @@ class Compaction {
     return rewritten;
   }
 
-  void rewrite_segment(uint64_t segment, uint64_t end) const {
+  void rewrite_segment(uint64_t segment) const {
+    const std::lock_guard lock(writing_);
     Txn txn(*store_->env, false);
     Extent extent = store_->extent(txn);
+    const uint64_t end = std::min(extent.size, (segment + 1) * layout_.segment_rows());
     const SegmentGenerations generations = store_->generations(txn, extent);
     const uint32_t generation = Segments::generation_of(segment, generations) + 1;
     const std::string old_path = segments_.path(segment, generations);
     const File old(old_path, O_RDONLY);
     AtomicFile fresh(segments_.path(segment, generation));
     segments_.begin_file(fresh, segment);
-    for (uint64_t block = segment * layout_.segment_rows() >> layout_.block_bits; block < layout_.blocks(end); ++block) copy_block(txn, old, fresh, block);
+    for (uint64_t block = segment * layout_.segment_rows() >> layout_.block_bits; block < layout_.blocks(end); ++block) copy_block(txn, old, fresh, block, extent.size);
     fresh.commit();
     store_->tables->segment.put(txn, segment, generation_entry(segment, generation));
     ++extent.rewritten;
@@ -104,8 +110,8 @@ class Compaction {
 
   /// Copies a block, with zeros for its deleted samples and new checksums where the old ones hold. The bytes of a block that
   /// is damaged elsewhere keep failing their checks.
-  void copy_block(const Txn& txn, const File& from, AtomicFile& to, uint64_t block) const {
-    const uint64_t rows = layout_.rows_of(block, before_.size);
+  void copy_block(const Txn& txn, const File& from, AtomicFile& to, uint64_t block, uint64_t size) const {
+    const uint64_t rows = layout_.rows_of(block, size);
     const uint64_t first = block << layout_.block_bits;
     const uint64_t at = layout_.block_at(block);
     std::vector<uint8_t> bytes(layout_.block_bytes());
@@ -156,21 +162,23 @@ class Compaction {
     for (const auto& [chunk, bits] : fresh_.chunks()) chunks.push_back(chunk);
     for (size_t from = 0; from < chunks.size(); from += kChunksPerCommit) {
       stop_.check();
+      const std::lock_guard lock(writing_);
+      const auto now = open_snapshot(store_);  // a chunk may have grown
       Txn txn(*store_->env, false);
       for (size_t i = from; i < std::min(chunks.size(), from + kChunksPerCommit); ++i) {
-        scrub_chunk<int64_t>(txn, IndexColumn::kTimestamp, chunks[i]);
-        scrub_chunk<float>(txn, IndexColumn::kLabel, chunks[i]);
+        scrub_chunk<int64_t>(txn, *now, IndexColumn::kTimestamp, chunks[i]);
+        scrub_chunk<float>(txn, *now, IndexColumn::kLabel, chunks[i]);
       }
       txn.commit();
     }
   }
 
   template <typename T>
-  void scrub_chunk(const Txn& txn, IndexColumn column, uint64_t chunk) const {
+  void scrub_chunk(const Txn& txn, const Snapshot& now, IndexColumn column, uint64_t chunk) const {
     const uint64_t first = chunk * kChunkRows;
-    const uint64_t rows = std::min(kChunkRows, before_.size - first);
+    const uint64_t rows = std::min(kChunkRows, now.size() - first);
     std::vector<T> values(rows);
-    snapshot_->copy(column, first, rows, values.data());
+    now.copy(column, first, rows, values.data());
     for (uint64_t row = 0; row < rows; ++row) {
       if (!all_.contains(first + row)) continue;
       if constexpr (std::is_same_v<T, int64_t>) values[row] = time_for(first + row);
@@ -186,11 +194,13 @@ class Compaction {
 
   void scrub_metadata() const {
     std::vector<KeyRange> gone;
-    for (const Deletion& deletion : store_->deletions(Txn(*store_->env, true))) gone.insert(gone.end(), deletion.keys.begin(), deletion.keys.end());
-    erase_metadata(path_, normalized(std::move(gone), before_.size));
+    const Txn txn(*store_->env, true);
+    for (const Deletion& deletion : store_->deletions(txn)) gone.insert(gone.end(), deletion.keys.begin(), deletion.keys.end());
+    erase_metadata(path_, normalized(std::move(gone), store_->extent(txn).size));
   }
 
   void note_scrubbed() const {
+    const std::lock_guard lock(writing_);
     Txn txn(*store_->env, false);
     Extent extent = store_->extent(txn);
     extent.scrubbed = before_.deletions;
@@ -199,6 +209,8 @@ class Compaction {
   }
 
   void write_index_anew() const {
+    stop_.check();
+    const std::lock_guard lock(writing_);
     const std::string folder = path_ + "/index.compact";
     remove_folder(folder);
     make_folders(folder);
@@ -207,12 +219,15 @@ class Compaction {
     sync_folder(folder);
     exchange_folders(folder, path_ + "/index");
     sync_folder(path_);
+    replaced_();
     remove_folder(folder);
   }
 
-  const std::string& path_;
+  const std::string path_;
+  FairMutex& writing_;
   const StopFlag& stop_;
   const std::function<void(uint64_t, uint64_t)>& progress_;
+  const std::function<void()>& replaced_;
   std::shared_ptr<Store> store_;
   const Segments& segments_;
   const RecordLayout& layout_;
@@ -227,7 +242,13 @@ class Compaction {
 CompactReport compact_dataset(const std::string& path, const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress) {
   if (!path_exists(path + "/index/data.mdb")) throw Error(code::kNotFound, path + " holds no dataset");
   const File lock = lock_for_writing(path);
-  return Compaction(path, stop, progress).run();
+  FairMutex writing;
+  return compact_store(open_existing_store(path), writing, stop, progress, [] {});
+}
+
+CompactReport compact_store(const std::shared_ptr<Store>& store, FairMutex& writing, const StopFlag& stop,
+                            const std::function<void(uint64_t, uint64_t)>& progress, const std::function<void()>& replaced) {
+  return Compaction(store, writing, stop, progress, replaced).run();
 }
 
 }  // namespace sluice

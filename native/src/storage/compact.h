@@ -2,11 +2,15 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
+#include "base/fair_mutex.h"
 #include "base/stop.h"
 
 namespace sluice {
+
+struct Store;
 
 struct CompactReport {
   uint64_t samples = 0;   // deleted ones that were in the bytes still
@@ -20,5 +24,11 @@ struct CompactReport {
 /// moment leaves the old files or the new ones. Removes damaged indices that a repair kept. E_LOCKED, E_CORRUPT where the
 /// index has to be repaired first, E_NO_SPACE, E_ABORTED between segments.
 CompactReport compact_dataset(const std::string& path, const StopFlag& stop, const std::function<void(uint64_t done, uint64_t total)>& progress);
+
+/// The same of a store that is open for writing and goes on to be written: `writing`, which every writer holds, is held for a segment, for some
+/// chunks, and while the index is copied. `replaced` is called within it once another index lies in the place of the store's, which nobody may
+/// write to from then on.
+CompactReport compact_store(const std::shared_ptr<Store>& store, FairMutex& writing, const StopFlag& stop,
+                            const std::function<void(uint64_t done, uint64_t total)>& progress, const std::function<void()>& replaced);
 
 }  // namespace sluice

@@ -139,9 +139,20 @@ class DatasetImpl final : public Dataset {
     return store->extent(Txn(*store->env, true)).deletions;
   }
 
+  CompactReport compact(const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress) override {
+    const std::lock_guard alone(compacting_);
+    const auto store = use_for_writing();
+    return compact_store(store, writing_, stop, progress, [this] {
+      auto fresh = open_existing_store(path_);
+      const std::lock_guard lock(mutex_);
+      open_ = std::move(fresh);  // close() waits for the compaction
+    });
+  }
+
   std::shared_ptr<Snapshot> snapshot() override { return open_snapshot(use()); }
 
   void close() override {
+    const std::lock_guard compacting(compacting_);
     const std::lock_guard writing(writing_);
     const std::lock_guard lock(mutex_);
     open_.reset();
@@ -179,7 +190,8 @@ class DatasetImpl final : public Dataset {
   mutable std::shared_ptr<Store> open_;
   File lock_;
   mutable std::mutex mutex_;
-  std::mutex writing_;
+  FairMutex writing_;
+  std::mutex compacting_;
 };
 
 }  // namespace

@@ -23,6 +23,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/stop.h"
+#include "storage/compact.h"
 #include "storage/deletions.h"
 
 namespace sluice {
@@ -96,6 +98,8 @@ class Dataset : public std::enable_shared_from_this<Dataset> {
   virtual std::vector<Deletion> deletions() const = 0;
   /// Number of its entries: what tells cheaply whether there are new ones.
   virtual uint64_t deletion_count() const = 0;
+  /// compact_dataset() of a dataset that is open for writing. Others append and delete meanwhile, waiting for a segment or the copy of the index at most.
+  virtual CompactReport compact(const StopFlag& stop, const std::function<void(uint64_t done, uint64_t total)>& progress) = 0;
   virtual std::shared_ptr<Snapshot> snapshot() = 0;
   /// Refuses new work, waits for work under way, closes the environment once the last snapshot is gone. Idempotent.
   virtual void close() = 0;

@@ -1,7 +1,9 @@
 #include "storage/deletions.h"
 
 #include <algorithm>
+#include <atomic>
 #include <set>
+#include <thread>
 
 #include "base/rng.h"
 #include "processes.h"
@@ -194,6 +196,43 @@ TEST(Deletions, CompactionTakesThemOutOfEveryFile) {
   EXPECT_FALSE(stored(path, secret_of(75'500)));
   EXPECT_EQ(secret_in(*reader->snapshot(), 75'501), secret_of(75'501));
   EXPECT_TRUE(check(path).damages.empty());
+}
+
+TEST(Deletions, CompactionGoesOnWhileOthersAppendAndDelete) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("d");
+  const auto dataset = Dataset::create(path, kBytesSchema);
+  append_secrets(*dataset, 60'000);
+  dataset->remove({{0, 3}, {59'990, 60'000}}, "asked for", 5);
+  const auto earlier = dataset->snapshot();
+  std::atomic<bool> compacted = false;
+  std::thread writer([&] {
+    for (int i = 0; i < 20 || !compacted; ++i) {
+      append_secrets(*dataset, 500);
+      dataset->remove({{100U + static_cast<uint64_t>(i), 101U + static_cast<uint64_t>(i)}}, "meanwhile", 6);
+    }
+  });
+  const StopFlag stop;
+  const auto done = [](uint64_t, uint64_t) {};
+  const CompactReport report = dataset->compact(stop, done);
+  compacted = true;
+  writer.join();
+  EXPECT_GE(report.samples, 13U);
+  for (const uint64_t key : {0U, 2U, 59'990U, 59'999U}) EXPECT_FALSE(stored(path, secret_of(key))) << key;
+  EXPECT_EQ(secret_in(*earlier, 3), secret_of(3)) << "a view stays what it was";
+  const uint64_t size = dataset->size();
+  EXPECT_GE(size, 70'000U);
+  const auto after = dataset->snapshot();
+  for (const uint64_t key : {uint64_t{3}, uint64_t{99}, uint64_t{59'989}, uint64_t{60'000}, size - 1}) EXPECT_EQ(secret_in(*after, key), secret_of(key)) << key;
+  EXPECT_TRUE(after->deleted().contains(100));
+  EXPECT_TRUE(check(path).damages.empty());
+
+  EXPECT_GE(dataset->compact(stop, done).samples, 1U);
+  EXPECT_FALSE(stored(path, secret_of(100)));
+  append_secrets(*dataset, 10);
+  dataset->close();
+  EXPECT_TRUE(check(path).damages.empty());
+  EXPECT_EQ(Dataset::open(path, false)->size(), size + 10);
 }
 
 TEST(Deletions, ALostIndexIsMadeWithThem) {

@@ -79,15 +79,17 @@ test('one dataset, while production writes to it', () =>
     const pushes = (async () => {
       for (; pushed < 3000; pushed += 100) await push(url, jsonRows(pushed, pushed + 100));
     })();
-    const target = `s3://${bucket}/tiny`;
-    await backup(folders, { dataset: 'tiny', target, patience: quick });
+    const targets = [1, 2, 3].map((n) => `s3://${bucket}/tiny/${n}`);
+    for (const target of targets) await backup(folders, { dataset: 'tiny', target, patience: quick });
     await pushes;
     await serve.stop();
-    const other = foldersOf(join(place.folder, 'other'));
-    assert.is((await restore(other, { source: target, patience: quick })).dataset, 'tiny');
-    const found = rowsOf(other);
-    assert.ok(found >= 1000 && found <= 3000, `${found} rows`);
-    await sound(other);
+    for (const [i, target] of targets.entries()) {
+      const other = foldersOf(join(place.folder, `other${i}`));
+      assert.is((await restore(other, { source: target, patience: quick })).dataset, 'tiny');
+      const found = rowsOf(other);
+      assert.ok(found >= 1000 && found <= 3000, `${found} rows`);
+      await sound(other);
+    }
   }));
 
 test('what is missing, unfinished, damaged or no backup is told, and nothing is left behind', () =>
@@ -97,6 +99,9 @@ test('what is missing, unfinished, damaged or no backup is told, and nothing is 
     const other = foldersOf(join(place.folder, 'other'));
     const bring = () => restore(other, { source: target, patience: quick });
     await failure('E_NOT_FOUND', [target, 'no backup'], bring);
+    const empty = foldersOf(join(place.folder, 'empty'));
+    await failure('E_NOT_FOUND', ['nothing to back up'], () => backup(empty, { target, patience: quick }));
+    assert.not(existsSync(join(empty.root, 'backups')));
     await backup(folders, { target, patience: quick });
     const described = JSON.parse(await textOf(s3, bucket, 'b/backup.json')) as { files: { path: string; bytes: number }[] };
     const { path, bytes } = described.files.find((file) => file.path.endsWith('.safetensors'))!;

@@ -44,11 +44,15 @@ export async function backup(folders: Folders, options: BackupOptions): Promise<
     .slice(0, 16);
   const root = join(folders.root, 'backups', name);
   const notes = new Notes(join(root, 'progress.json'));
-  const resumed = await notes.open();
   const files = join(root, 'files');
+  const resumed = (await notes.open()) && (await filesBelow(files)).length > 0;
   if (!resumed) {
     await removeStage(root);
     await stage(folders, dataset, files);
+    if ((await filesBelow(files)).length === 0) {
+      await removeStage(root);
+      throw new SluiceError('E_NOT_FOUND', `there is nothing to back up in ${folders.root}`, { hint: 'name the data folder with --data' });
+    }
     await notes.begin();
   }
   try {
@@ -60,14 +64,13 @@ export async function backup(folders: Folders, options: BackupOptions): Promise<
     await removeStage(root);
     return { files: description.files.length, bytes: description.files.reduce((sum, { bytes }) => sum + bytes, 0), resumed };
   } catch (error) {
-    if (!signal?.aborted) throw error;
+    if (!signal?.aborted) throw asSluiceError(error, `back up to ${target}`);
     throw new SluiceError('E_ABORTED', 'stopped on request', { hint: 'run the command again to go on there', cause: error });
   }
 }
 
 async function copyAll(place: BackupPlace, root: string, notes: Notes, { signal, onProgress }: BackupOptions) {
   const names = await filesBelow(root);
-  if (names.length === 0) throw new SluiceError('E_NOT_FOUND', 'there is nothing to back up');
   const sizes = new Map(await Promise.all(names.map(async (name) => [name, (await stat(join(root, name))).size] as const)));
   const total = Math.max(
     1,

@@ -88,7 +88,7 @@ async function fetchAll(
   );
   let bytes = 0;
   const wanted = new Set(files.map(({ path }) => path));
-  for (const name of await filesBelow(to).catch(() => [])) if (!wanted.has(name)) await rm(join(to, name), { force: true });
+  for (const name of await filesBelow(to)) if (!wanted.has(name)) await rm(join(to, name), { force: true });
   for (const file of files) {
     signal?.throwIfAborted();
     const path = join(to, file.path);

@@ -1,6 +1,6 @@
 // A consistent copy of what is to be backed up, in a folder below the data folder: LMDB environments are copied as a commit left them, other files are
 // linked, since they are replaced or grow behind what counts, but never change before it.
-import { copyFile, link, mkdir, readdir, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Dataset } from '../native/dataset.js';
 import { asSluiceError, type Folders } from '../pipeline/folders.js';
@@ -37,12 +37,24 @@ async function stageJournal({ state }: Folders, root: string): Promise<void> {
 async function stageDataset(from: string, to: string): Promise<void> {
   // A compaction may come between: what the index names is among the segments of before or of after.
   await linkAll(join(from, 'segments'), join(to, 'segments'), isKept);
-  await copyFileTo(join(from, 'state.log'), join(to, 'state.log'));
-  await Dataset.copyEnvironment(join(from, 'index'), join(to, 'index'));
+  await stageIndex(from, to);
   await linkAll(join(from, 'segments'), join(to, 'segments'), isKept);
   for (const pipeline of await namesIn(join(from, 'metadata'))) {
     const values = join(from, 'metadata', pipeline);
     if ((await namesIn(values)).includes('data.mdb')) await Dataset.copyEnvironment(values, join(to, 'metadata', pipeline));
+  }
+}
+
+/** The index, and then its log, which may hold more by then. Once more where the log was replaced by another meanwhile. */
+async function stageIndex(from: string, to: string): Promise<void> {
+  const log = join(from, 'state.log');
+  const fileOf = async () => (await stat(log).catch(() => undefined))?.ino;
+  for (let tries = 0; tries < 5; tries++) {
+    await rm(join(to, 'index'), { recursive: true, force: true });
+    const before = await fileOf();
+    await Dataset.copyEnvironment(join(from, 'index'), join(to, 'index'));
+    await copyFileTo(log, join(to, 'state.log'));
+    if (before === (await fileOf())) return;
   }
 }
 
@@ -76,11 +88,18 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** Paths of all files below it, relative to it. */
+/** Paths of all files below it, relative to it; none where it is missing. */
 export async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw asSluiceError(error, `list ${folder}`);
+  });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath ?? entry.path, entry.name));
   return files.map((path) => path.slice(folder.length + 1)).sort();
 }
 
-export const removeStage = (root: string): Promise<void> => rm(root, { recursive: true, force: true });
+/** And the folder of such copies, where it was the last. */
+export async function removeStage(root: string): Promise<void> {
+  await rm(root, { recursive: true, force: true });
+  await rmdir(dirname(root)).catch(() => {});
+}

@@ -96,6 +96,7 @@ Napi::Value compact_job(Call& call, const std::shared_ptr<StopFlag>& stop, const
       const Napi::Object object = Napi::Object::New(env);
       object.Set("samples", static_cast<double>(result.samples));
       object.Set("segments", static_cast<double>(result.segments));
+      object.Set("inFiles", static_cast<double>(result.in_files));
       object.Set("bytesBefore", static_cast<double>(result.bytes_before));
       object.Set("bytesAfter", static_cast<double>(result.bytes_after));
       return object;
@@ -103,12 +104,13 @@ Napi::Value compact_job(Call& call, const std::shared_ptr<StopFlag>& stop, const
   });
 }
 
-// C++: CompactReport compact_dataset(const std::string& path, const StopFlag& stop, const std::function<void(uint64_t done, uint64_t total)>& progress)
-// TS:  dataset_compact(path: string, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
+// C++: CompactReport compact_dataset(const std::string& path, bool copy, const StopFlag& stop, const std::function<void(uint64_t done, uint64_t total)>& progress)
+// TS:  dataset_compact(path: string, copy: boolean, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
 Napi::Value dataset_compact(Call& call) {
   const std::string path = call.arg(0, "path").path_text();
-  const auto stop = call.arg(1, "stop").handle<StopHandle>()->flag;
-  return compact_job(call, stop, call.arg(2, "progress").function(), [=](const auto& progress) { return compact_dataset(path, *stop, progress); });
+  const bool copy = call.arg(1, "copy").boolean();
+  const auto stop = call.arg(2, "stop").handle<StopHandle>()->flag;
+  return compact_job(call, stop, call.arg(3, "progress").function(), [=](const auto& progress) { return compact_dataset(path, copy, *stop, progress); });
 }
 
 // C++: CompactReport Dataset::compact(const StopFlag& stop, const std::function<void(uint64_t done, uint64_t total)>& progress)

@@ -61,6 +61,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   define_check(exports);
   define_checksum(exports);
   define_deletion(exports);
+  define_files(exports);
   define_metadata(exports);
   define_waiting(exports);
   define_select(exports);

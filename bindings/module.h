@@ -8,6 +8,7 @@ void define_storage(Napi::Object exports);
 void define_check(Napi::Object exports);
 void define_checksum(Napi::Object exports);
 void define_deletion(Napi::Object exports);
+void define_files(Napi::Object exports);
 void define_select(Napi::Object exports);
 void define_trainset(Napi::Object exports);
 void define_metadata(Napi::Object exports);

@@ -8,6 +8,7 @@ set(SLUICE_BINDING_SOURCES
   bindings/deletion.cpp
   bindings/describe.cpp
   bindings/eval.cpp
+  bindings/files.cpp
   bindings/guard.cpp
   bindings/handles.cpp
   bindings/jobs.cpp

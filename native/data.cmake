@@ -12,8 +12,10 @@ add_library(sluice_data STATIC
   src/base/crc32c.cpp
   src/base/error.cpp
   src/base/file.cpp
+  src/base/guarded_mapping.cpp
   src/base/memory.cpp
   src/base/murmur3.cpp
+  src/base/read_ahead.cpp
   src/base/siphash.cpp
   src/select/filter.cpp
   src/select/freshness.cpp
@@ -25,6 +27,11 @@ add_library(sluice_data STATIC
   src/storage/compact.cpp
   src/storage/dataset.cpp
   src/storage/deletions.cpp
+  src/storage/file_index.cpp
+  src/storage/file_moves.cpp
+  src/storage/file_records.cpp
+  src/storage/file_span.cpp
+  src/storage/file_values.cpp
   src/storage/findings.cpp
   src/storage/folders.cpp
   src/storage/index_writer.cpp

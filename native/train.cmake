@@ -34,7 +34,6 @@ add_library(sluice_train STATIC
   src/train/panels.cpp
   src/train/parser_queue.cpp
   src/train/plan_identity.cpp
-  src/train/read_ahead.cpp
   src/train/recorder.cpp
   src/train/sample_scores.cpp
   src/train/schedule.cpp

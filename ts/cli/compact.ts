@@ -6,20 +6,31 @@ import { runCommand, sharedArgs } from './run-command.js';
 
 export default defineCommand({
   meta: { name: 'compact', description: 'Take deleted samples out of the bytes on disk, and free pages out of the index' },
-  args: { dataset: { type: 'positional', required: true, description: 'Dataset id' }, ...sharedArgs },
+  args: {
+    dataset: { type: 'positional', required: true, description: 'Dataset id' },
+    copy: {
+      type: 'boolean',
+      default: false,
+      description: 'Take records in that lie in files in place, where samples were deleted among them',
+    },
+    ...sharedArgs,
+  },
   run: ({ args }) =>
     runCommand(args, async ({ mode, signal }) => {
       const [id] = datasetIds(args.data, args.dataset) as [string];
       const bar = await barFor(mode, `compact ${id}`);
       try {
-        const report = await compactDataset(args.data, id, { signal, onProgress: (done) => bar.to(done) });
+        const report = await compactDataset(args.data, id, { copy: args.copy, signal, onProgress: (done) => bar.to(done) });
         bar.end();
-        const { samples, segments, bytesBefore, bytesAfter, by } = report;
+        const { samples, segments, inFiles, bytesBefore, bytesAfter, by } = report;
         const text = `${id}: ${formatCount(samples)} deleted samples taken out of ${formatCount(segments)} segments${byText(by)}; ${formatBytes(bytesBefore)} before, ${formatBytes(bytesAfter)} now`;
-        print(mode, text, report);
+        print(mode, `${text}${inFiles === 0 ? '' : inFilesText(id, inFiles)}`, report);
       } catch (error) {
         bar.end();
         throw error;
       }
     }),
 });
+
+const inFilesText = (id: string, samples: number) =>
+  `\n  ${formatCount(samples)} of the deleted samples have their records in files that are not Sluice's, which stay as they are\n  take the records around them in, and then remove them from the files: sluice compact ${id} --copy`;

@@ -73,10 +73,10 @@ function datasetText(id: string, report: CheckReport, folders: Folders): string 
   return [head, ...damages.map((damage) => `  ${damageText(damage, folders.dataset(id))}`), ...adviceFor(id, damages)].join('\n');
 }
 
-function damageText({ file, what, first, end, remedy, repaired }: Damage, folder: string): string {
+function damageText({ part, file, what, first, end, remedy, repaired }: Damage, folder: string): string {
   const samples = first === end ? '' : ` (${end === first + 1 ? `sample ${first}` : `samples ${first} to ${end - 1}`})`;
   const state = repaired ? 'repaired' : remedy === 'none' ? 'cannot be repaired' : 'can be repaired';
-  return `${relative(folder, file)}: ${what}${samples}: ${state}`;
+  return `${part === 'files' ? file : relative(folder, file)}: ${what}${samples}: ${state}`;
 }
 
 function adviceFor(id: string, damages: Damage[]): string[] {
@@ -84,7 +84,11 @@ function adviceFor(id: string, damages: Damage[]): string[] {
   const lost = left.filter((damage) => damage.remedy === 'none');
   const advice = [];
   if (left.length > lost.length) advice.push(`  repair with: sluice fsck ${id} --repair`);
-  if (lost.some((d) => d.part !== 'metadata'))
+  if (lost.some((d) => d.part === 'files'))
+    advice.push(
+      "  files in place: bring them back as they were (where they are elsewhere now, the pipeline's dataset.source.path tells), or remove the dataset and ingest it again",
+    );
+  if (lost.some((d) => d.part !== 'metadata' && d.part !== 'files'))
     advice.push('  what cannot be repaired: bring the file back from a backup, or remove the dataset and ingest it again');
   if (lost.some((d) => d.part === 'metadata')) advice.push('  values of samples: remove the folder; trainings record them anew');
   return advice;

@@ -1,6 +1,6 @@
 // What `sluice ls datasets --stats` tells of a dataset.
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Dataset } from '../native/dataset.js';
 import { Metadata } from '../native/metadata.js';
 import type { LabelStatistics, MetadataColumn } from '../native/types.js';
@@ -13,6 +13,8 @@ export type DatasetStatistics = StoredDataset & {
   labels: LabelStatistics;
   /** Bytes that the files take on the disk. */
   bytes: { index: number; payload: number; metadata: number };
+  /** What lies in files that are not ours: their folders, and the bytes of their rows. */
+  inPlace: { samples: number; files: number; bytes: number; folders: string[] };
   /** Columns of values beside the dataset, by pipeline. */
   metadata: Record<string, MetadataColumn[]>;
   trainsets: number;
@@ -32,8 +34,20 @@ export async function datasetStatistics(data: string, stored: StoredDataset, sig
     ...stored,
     labels: await dataset.labelStatistics(signal),
     bytes: { index, payload, metadata },
+    inPlace: inPlaceOf(dataset),
     metadata: await metadataColumns(join(path, 'metadata')),
     ...(await trainedOn(folders, stored.id)),
+  };
+}
+
+function inPlaceOf(dataset: Dataset): DatasetStatistics['inPlace'] {
+  const spans = dataset.fileSpans();
+  const files = spans.flatMap((span) => span.files);
+  return {
+    samples: spans.reduce((sum, { rows }) => sum + rows, 0),
+    files: new Set(files.map(({ path }) => path)).size,
+    bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+    folders: [...new Set(files.map(({ path }) => dirname(path)))].sort(),
   };
 }
 
@@ -69,16 +83,23 @@ async function trainedOn(folders: Folders, id: string): Promise<{ trainsets: num
 const number = (value: number) => String(Number(value.toPrecision(6)));
 
 export function statisticsText(statistics: DatasetStatistics): string {
-  const { size, deleted, labels, bytes, metadata, trainsets, models } = statistics;
+  const { size, deleted, labels, bytes, inPlace, metadata, trainsets, models } = statistics;
   const each = (n: number) => (size === 0 ? '' : ` (${(n / size).toFixed(1)} a sample)`);
   const lines = [
     `  labels                 ${labelsText(labels)}`,
     `  deleted                ${formatCount(deleted)} of ${formatCount(size)} keys`,
     `  on disk                index ${formatBytes(bytes.index)}${each(bytes.index)}, payload ${formatBytes(bytes.payload)}${each(bytes.payload)}`,
+    ...(inPlace.samples === 0 ? [] : [`  in place               ${inPlaceText(inPlace)}`]),
     `  training sets          ${formatCount(trainsets)}, models ${formatCount(models)}`,
     ...Object.entries(metadata).map(([pipeline, columns]) => `  values of ${pipeline.padEnd(12)} ${columns.map(columnText).join(', ')}`),
   ];
   return [datasetText(statistics), ...lines].join('\n');
+}
+
+function inPlaceText({ samples, files, bytes, folders }: DatasetStatistics['inPlace']): string {
+  const shown = 3; // folders
+  const places = `${folders.slice(0, shown).join(', ')}${folders.length > shown ? `, … (${folders.length} folders)` : ''}`;
+  return `${formatBytes(bytes)} of ${formatCount(samples)} samples in ${formatCount(files)} file${files === 1 ? '' : 's'} that stay where they are: ${places}`;
 }
 
 function labelsText({ samples, classes, mean, deviation, least, greatest }: LabelStatistics): string {

@@ -1,5 +1,7 @@
 // Checks between fields of the pipeline file, and the defaults that depend on other fields.
+import { isS3 } from '../s3/address.js';
 import { isFrequent } from '../sources/forms.js';
+import { placementProblem } from '../sources/in-place.js';
 import { type CrossProblem, columnProblems, featureProblems, repeated } from './feature-checks.js';
 import type { DatasetConfig, FeaturesConfig, LabelConfig, PipelineConfig, PipelineFile } from './schema.js';
 import { ofClasses, type TrainingFileConfig } from './schema-training.js';
@@ -20,7 +22,7 @@ export function crossProblems(sections: Partial<PipelineFile>): CrossProblem[] {
   if (features) problems.push(...featureProblems(features, sections.model?.id));
   if (dataset && training)
     problems.push(...criterionProblems(dataset.label, training), ...recordProblems(dataset.label, training, sections.selection));
-  if (dataset) problems.push(...servingProblems(dataset, sections.serve));
+  if (dataset) problems.push(...servingProblems(dataset, sections.serve), ...placementProblems(dataset));
   if (features && training && sections.model?.id === 'dlrm') problems.push(...optimizerProblems(features, training));
   return problems;
 }
@@ -33,6 +35,26 @@ export function resolveDefaults(file: PipelineFile): PipelineConfig {
 }
 
 const isReal = (label: LabelConfig): boolean => 'real' in label;
+
+/** Values that stay where they are must be what the model gets. */
+function placementProblems({ columns, label, time, ...data }: DatasetConfig): CrossProblem[] {
+  if (!('source' in data) || !('inPlace' in data.source) || !data.source.inPlace) return [];
+  const problems: CrossProblem[] = [];
+  if (data.source.path.some(isS3))
+    problems.push({ path: ['dataset', 'source', 'path'], message: 'expected files of this machine, because of inPlace' });
+  for (const [name, form] of Object.entries(columns)) {
+    const problem = placementProblem(form);
+    if (problem !== undefined) problems.push({ path: ['dataset', 'columns', name], message: `expected ${problem}` });
+  }
+  if ('classes' in label && Array.isArray(label.classes))
+    problems.push({
+      path: ['dataset', 'label', 'classes'],
+      message: 'expected a number of classes, because with inPlace labels stay numbers',
+    });
+  if ('format' in time)
+    problems.push({ path: ['dataset', 'time', 'format'], message: 'expected a unit instead, because with inPlace times are numbers' });
+  return problems;
+}
 
 /** Pushed samples bring their times; what is watched must be a source. */
 function servingProblems({ time, ...data }: DatasetConfig, serve: PipelineFile['serve']): CrossProblem[] {

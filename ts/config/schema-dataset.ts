@@ -82,6 +82,11 @@ const field = z
     path: ['shape'],
   });
 
+const inPlace = z
+  .boolean()
+  .default(false)
+  .describe('Records are not copied but read from the files whenever they are needed: the files must stay as they are.');
+
 const binary = z.strictObject({
   format: z.literal('binary').describe('Records of fixed width.'),
   path: paths('A file'),
@@ -94,6 +99,7 @@ const binary = z.strictObject({
   skip: whole(0, 2 ** 31 - 1)
     .default(0)
     .describe('Bytes before the first record.'),
+  inPlace,
 });
 
 const criteo = z.strictObject({
@@ -105,6 +111,7 @@ const criteo = z.strictObject({
     .max(100)
     .default(['train'])
     .describe('Splits of source_spec, in the order of arrival.'),
+  inPlace,
 });
 
 const moment = z

@@ -11,6 +11,9 @@ import type {
   CompactReport,
   DatasetInfo,
   Deletion,
+  FileBatch,
+  FileMove,
+  FileSpan,
   KeyRange,
   LabelStatistics,
   SampleFilter,
@@ -34,6 +37,11 @@ export type CheckOptions = {
 };
 
 export type CompactOptions = {
+  /**
+   * Take records that lie in files in place into segments of our own where samples among them were deleted: so that the files can be
+   * removed, or changed. Default: they stay where they are.
+   */
+  copy?: boolean;
   signal?: AbortSignal | undefined;
   /** Called at most 20 times a second. */
   onProgress?: ((progress: CompactProgress) => void) | undefined;
@@ -77,11 +85,11 @@ export class Dataset {
    * Takes deleted samples out of the bytes in the folder `path`: segments that hold some are written anew with zeros in their
    * place, the index without its free pages. Readers that are open go on; a kill at any moment leaves the old files or the
    * new ones. E_NOT_FOUND, E_LOCKED (while another process writes), E_CORRUPT (check and repair first), E_ABORTED (between
-   * segments), E_IO, E_NO_SPACE, E_READ_ONLY.
+   * segments), E_IO, E_NO_SPACE, E_READ_ONLY; with `copy` E_NOT_FOUND and E_CORRUPT for the files.
    */
   static compact(path: string, options: CompactOptions = {}): Promise<CompactReport> {
     const onProgress = options.onProgress ?? (() => {});
-    return stoppable(options.signal, (addon, stop) => addon.dataset_compact(path, stop, onProgress));
+    return stoppable(options.signal, (addon, stop) => addon.dataset_compact(path, options.copy ?? false, stop, onProgress));
   }
 
   /**
@@ -116,6 +124,30 @@ export class Dataset {
    */
   append(batch: Batch): Promise<number> {
     return native((addon) => addon.dataset_append(this.handle, batch));
+  }
+
+  /**
+   * Appends rows of files that stay where they are, durably and all or none: times, labels and checksums are written, records are
+   * read from the files from then on. E_SOURCE, E_NOT_FINITE and E_LABEL_RANGE name part, column, row and value; E_NOT_FOUND,
+   * E_ARGUMENT, E_ABORTED, E_NO_SPACE, E_READ_ONLY.
+   */
+  appendFiles(batch: FileBatch, signal?: AbortSignal): Promise<number> {
+    return stoppable(signal, (addon, stop) => addon.dataset_append_files(this.handle, batch, stop));
+  }
+
+  /**
+   * Notes where the files of rows are now, if the bytes there are the same; else notes nothing and resolves with the first move whose
+   * bytes are others. `whole`: all bytes are compared, else some; each block is checked when it is read anyway. E_NOT_FOUND, E_SOURCE
+   * where a file is too short, E_ARGUMENT, E_ABORTED.
+   */
+  async moveFiles(moves: readonly FileMove[], whole: boolean, signal?: AbortSignal): Promise<FileMove | undefined> {
+    const other = await stoppable(signal, (addon, stop) => addon.dataset_move_files(this.handle, [...moves], whole, stop));
+    return moves[other];
+  }
+
+  /** Which samples lie in files, by their first key. */
+  fileSpans(): FileSpan[] {
+    return native((addon) => addon.dataset_file_spans(this.handle));
   }
 
   /** An entry that was stored beside the samples, or null. */

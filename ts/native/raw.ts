@@ -21,7 +21,7 @@ export type RawInfo = { schema: RawSchema; size: number; deleted: number; sorted
 
 /** Keys [first, end) are concerned, none where they are equal. native/src/storage/fsck.h says the rest. */
 export type RawDamage = {
-  part: 'index' | 'segments' | 'state log' | 'metadata';
+  part: 'index' | 'segments' | 'files' | 'state log' | 'metadata';
   file: string;
   what: string;
   first: number;
@@ -35,8 +35,11 @@ export type RawCheckProgress = { bytes: number; totalBytes: number };
 /** ranges: pairs of first and end. */
 export type RawDeletion = { number: number; timeMs: number; reason: string; ranges: BigUint64Array };
 export type RawCompactProgress = { segments: number; totalSegments: number };
-/** samples: deleted ones that were in the bytes still; segments: that were written anew. */
-export type RawCompactReport = { samples: number; segments: number; bytesBefore: number; bytesAfter: number };
+/**
+ * samples: deleted ones that were in the bytes still; segments: that were written anew; inFiles: deleted ones whose records lie
+ * in files that are not ours.
+ */
+export type RawCompactReport = { samples: number; segments: number; inFiles: number; bytesBefore: number; bytesAfter: number };
 /** Of the samples that were not deleted; classes: samples of each, [] where the label is a number. */
 export type RawLabelStatistics = { samples: number; mean: number; deviation: number; least: number; greatest: number; classes: number[] };
 
@@ -52,6 +55,27 @@ export type RawBatch = {
   columns: (Float32Array | Int32Array | Uint8Array)[];
   state: Record<string, string>;
 };
+
+export type RawStoredType = 'int8' | 'uint8' | 'int16' | 'int32' | 'int64' | 'float16' | 'float32' | 'float64';
+/** A column's values in a record of file number `file`; axes: native/src/storage/dataset.h (FileField), [] for as they are. */
+export type RawFileField = { file: number; offset: number; type: RawStoredType; shape: number[]; axes: number[] };
+/** Rows [row, row + rows) of files as samples: native/src/storage/dataset.h (FileBatch). */
+export type RawFileBatch = {
+  part: string;
+  files: { path: string; skip: number; stride: number }[];
+  fields: RawFileField[];
+  row: number;
+  rows: number;
+  label: { name: string; field: RawFileField; atLeast: number | null };
+  /** ms: value * times / by of a field, or start + step * (row - the first). */
+  time: { name: string; field: RawFileField | null; times: number; by: number; start: number; step: number };
+  codes: number[];
+  state: Record<string, string>;
+};
+/** The rows called `part` lie in the files `paths` now, in the order that their span has, and are called `name`. */
+export type RawFileMove = { part: string; name: string; paths: string[] };
+/** bytes: that its rows take in the file. */
+export type RawFileSpan = { part: string; first: number; rows: number; files: { path: string; bytes: number }[] };
 
 export type RawFeatures = {
   dense: RawDenseFeature[];
@@ -300,6 +324,10 @@ export interface Addon {
   dataset_info(dataset: DatasetHandle): RawInfo;
   /** Resolves with the first key. The arrays are copied before it returns. */
   dataset_append(dataset: DatasetHandle, batch: RawBatch): Promise<number>;
+  dataset_append_files(dataset: DatasetHandle, batch: RawFileBatch, stop: StopHandle): Promise<number>;
+  /** Resolves with the number of the first move whose bytes are others, or -1. */
+  dataset_move_files(dataset: DatasetHandle, moves: RawFileMove[], whole: boolean, stop: StopHandle): Promise<number>;
+  dataset_file_spans(dataset: DatasetHandle): RawFileSpan[];
   dataset_state(dataset: DatasetHandle, key: string): string | null;
   dataset_set_state(dataset: DatasetHandle, key: string, value: string): void;
   /** Closes snapshots (detaching their views) first. Idempotent. */
@@ -312,7 +340,7 @@ export interface Addon {
   dataset_remove(dataset: DatasetHandle, ranges: BigUint64Array, reason: string, timeMs: number): Promise<number>;
   dataset_deletions(dataset: DatasetHandle): Promise<RawDeletion[]>;
   dataset_deletion_count(dataset: DatasetHandle): number;
-  dataset_compact(path: string, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
+  dataset_compact(path: string, copy: boolean, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
   dataset_compact_open(dataset: DatasetHandle, stop: StopHandle, progress: (p: RawCompactProgress) => void): Promise<RawCompactReport>;
   dataset_label_statistics(dataset: DatasetHandle, stop: StopHandle): Promise<RawLabelStatistics>;
 

@@ -8,6 +8,11 @@ import type {
   RawCompactProgress,
   RawCompactReport,
   RawComparison,
+  RawFileBatch,
+  RawFileField,
+  RawFileMove,
+  RawFileSpan,
+  RawStoredType,
   RawDamage,
   RawEvalPlan,
   RawFeatures,
@@ -38,6 +43,11 @@ export type CheckReport = RawCheckReport;
 export type Damage = RawDamage;
 export type CompactProgress = RawCompactProgress;
 export type CompactReport = RawCompactReport;
+export type StoredType = RawStoredType;
+export type FileField = RawFileField;
+export type FileBatch = RawFileBatch;
+export type FileMove = RawFileMove;
+export type FileSpan = RawFileSpan;
 /** Keys from `first` up to, without, `end`. */
 export type KeyRange = { first: number; end: number };
 export type Comparison = RawComparison;

@@ -141,20 +141,22 @@ export async function deleteSamples(
   });
 }
 
-/** Dataset.compact(), by the process that has the dataset in production where there is one. */
+/** Dataset.compact(), by the process that has the dataset in production where there is one; with `copy` by this one only. */
 export async function compactDataset(
   dataFolder: string,
   id: string,
-  { signal, onProgress }: { signal?: AbortSignal; onProgress?: (done: number) => void } = {},
+  { copy = false, signal, onProgress }: { copy?: boolean; signal?: AbortSignal; onProgress?: (done: number) => void } = {},
 ): Promise<Compacted & By> {
   const folders = foldersOf(dataFolder);
-  return await ownOrAsk<Compacted>(folders, id, '/v1/compact', {}, signal, async () => {
+  const own = async (): Promise<Compacted> => {
     const report = await Dataset.compact(folders.dataset(id), {
+      copy,
       signal,
       onProgress: ({ segments, totalSegments }) => onProgress?.(segments / Math.max(1, totalSegments)),
     });
     return { dataset: id, ...report };
-  });
+  };
+  return copy ? { ...(await own()), by: null } : await ownOrAsk<Compacted>(folders, id, '/v1/compact', {}, signal, own);
 }
 
 async function ownOrAsk<T extends object>(

@@ -1,5 +1,5 @@
 // Cuts encoded rows into batches that end where the index's chunks end, and appends one while the next is filled.
-import type { Batch, Column } from '../native/types.js';
+import type { Batch, Column, FileBatch, FileMove, FileSpan } from '../native/types.js';
 import { cellLength, emptyCells, recordBytes } from './cells.js';
 import type { Encoded } from './encode.js';
 import { schemaOf } from './forms.js';
@@ -14,6 +14,10 @@ export type IngestStore = {
   state(key: string): string | null;
   /** Appends rows and entries durably, or nothing. The arrays are not changed afterwards. */
   append(batch: Batch): Promise<number>;
+  /** Those of Dataset; a store that lacks them takes no rows that stay in their files. */
+  appendFiles?(batch: FileBatch, signal?: AbortSignal): Promise<number>;
+  moveFiles?(moves: readonly FileMove[], whole: boolean, signal?: AbortSignal): Promise<FileMove | undefined>;
+  fileSpans?(): FileSpan[];
 };
 
 /** Rows of a chunk of the index. */

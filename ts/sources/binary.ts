@@ -1,18 +1,23 @@
 // Files of records of fixed width, such as CIFAR's: each record is a row, each field a column.
 import { SluiceError } from '../errors.js';
+import { isS3 } from '../s3/address.js';
 import { batchRowsOf, type FieldPlace, fieldValues, permutationOf, recordsIn, widthOf } from './fixed-width.js';
 import { identityOf, type SourceFile } from './files.js';
 import { isTensor } from './forms.js';
 import type { BinaryField, BinarySource, ColumnType } from './spec.js';
-import type { ColumnValues, RecordBatch, SourcePart } from './types.js';
+import type { ColumnValues, PlacedField, RecordBatch, SourcePart } from './types.js';
 
 /** The part that a file is. E_SOURCE where its size does not fit; read() gives typed arrays. */
-export function binaryPart(file: SourceFile, { fields, skip }: BinarySource): SourcePart {
+export function binaryPart(file: SourceFile, { fields, skip, inPlace }: BinarySource): SourcePart {
   const { places, recordBytes } = placesOf(fields);
   const rows = recordsIn(file.name, file.size, skip, recordBytes);
   return {
     ...identityOf(file),
     rows,
+    ...(isS3(file.path)
+      ? {}
+      : { place: { files: [{ path: file.path, skip, stride: recordBytes }], fields: placedFields(fields, places) } }),
+    ...(inPlace ? { inPlace } : {}),
     read: (columns, startRow) => readRows(file, columns, startRow, { places, recordBytes, skip, rows }),
   };
 }
@@ -42,6 +47,17 @@ function placesOf(fields: readonly BinaryField[]): Pick<Layout, 'places' | 'reco
     return place;
   });
   return { places: new Map(found.map(({ name, ...place }) => [name, { ...place, stride: offset }])), recordBytes: offset };
+}
+
+function placedFields(fields: readonly BinaryField[], places: ReadonlyMap<string, FieldPlace>): Map<string, PlacedField> {
+  const axesOf = ({ shape, permute }: BinaryField) =>
+    permute === undefined ? { shape: [], axes: [] } : { shape: [...shape], axes: [...permute] };
+  return new Map(
+    fields.map((field) => {
+      const { offset, elements } = places.get(field.name)!;
+      return [field.name, { file: 0, offset, elements, type: field.type, ...axesOf(field) }];
+    }),
+  );
 }
 
 async function* readRows(file: SourceFile, columns: string[], startRow: number, layout: Layout): AsyncGenerator<RecordBatch> {

@@ -5,10 +5,12 @@ import { posix } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { SluiceError } from '../errors.js';
+import { isS3 } from '../s3/address.js';
 import type { OpenFile } from '../files/file-system.js';
 import { batchRowsOf, type FieldPlace, fieldValues, type NumberArray, recordsIn, type StoredType, widthOf } from './fixed-width.js';
 import { type SourceFile, type SourcePlace, sourceFile } from './files.js';
-import type { ColumnValues, RecordBatch, SourcePart } from './types.js';
+import type { CriteoSource } from './spec.js';
+import type { ColumnValues, Place, PlacedField, RecordBatch, SourcePart } from './types.js';
 
 const specName = 'feature_spec.yaml';
 const maxSpecBytes = 2 ** 24;
@@ -25,7 +27,7 @@ type FeatureSpec = z.output<typeof featureSpec>;
 type Feature = { name: string; file: SourceFile; place: FieldPlace; cardinality: number | undefined };
 
 /** The parts that the splits of a folder are. E_NOT_FOUND, E_SOURCE where files are missing or sizes do not agree. */
-export async function criteoParts(folder: SourcePlace, splits: readonly string[]): Promise<SourcePart[]> {
+export async function criteoParts(folder: SourcePlace, { splits, inPlace }: CriteoSource): Promise<SourcePart[]> {
   const spec = await readSpec(folder);
   const parts = splits.map(async (split): Promise<SourcePart> => {
     const features = await featuresOf(folder, spec, split);
@@ -36,10 +38,21 @@ export async function criteoParts(folder: SourcePlace, splits: readonly string[]
       fingerprint: digest(files.map((file) => `${file.name} ${file.fingerprint}`)),
       contentHash: async () => digest(await Promise.all(files.map((file) => file.contentHash()))),
       rows,
+      ...(isS3(folder.path) ? {} : { place: placeOf(features, files) }),
+      ...(inPlace ? { inPlace } : {}),
       read: (columns, startRow) => readRows(pick(features, columns, `${folder.name}/${specName}`), startRow, rows),
     };
   });
   return await Promise.all(parts);
+}
+
+function placeOf(features: readonly Feature[], files: readonly SourceFile[]): Place {
+  const strideOf = (path: string) => features.find(({ file }) => file.path === path)!.place.stride;
+  const fields = features.map(({ name, file, place: { type, offset }, cardinality }): [string, PlacedField] => {
+    const index = files.findIndex(({ path }) => path === file.path);
+    return [name, { file: index, offset, type: type === 'bool' ? 'uint8' : type, shape: [], axes: [], elements: 1, cardinality }];
+  });
+  return { files: files.map(({ path }) => ({ path, skip: 0, stride: strideOf(path) })), fields: new Map(fields) };
 }
 
 const digest = (lines: string[]): string => createHash('sha256').update(lines.join('\n')).digest('hex');

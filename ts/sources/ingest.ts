@@ -4,6 +4,7 @@ import { SluiceError } from '../errors.js';
 import { Appender, type IngestStore } from './appender.js';
 import { countEntries, dictionaryEntries, openCoders, sizesOf, tokenizerEntries } from './coders.js';
 import type { Coders } from './encode.js';
+import { appendPlaced, beginPlaced, followFiles, staysInPlace } from './in-place.js';
 import { encodedInOrder, orderOf } from './order.js';
 import { checkUnchanged, type PartState, partKey, readLastMs, readPartState } from './progress.js';
 import { partsOf } from './read.js';
@@ -56,7 +57,14 @@ export async function ingest(options: IngestOptions): Promise<IngestResult> {
   const appender = new Appender(store, spec, () => (options.coders === undefined ? dictionaryEntries(coders) : {}));
   for (const [key, value] of Object.entries(tokenizerEntries(coders, store))) appender.note(key, value);
   try {
-    for (const part of open) await appendPart(part, coders, appender, options);
+    for (const { part, state } of open) {
+      if (!staysInPlace(part, state)) await appendPart({ part, state }, coders, appender, options);
+      else {
+        await appender.flush();
+        await appender.settled();
+        await appendPlaced(part, state, options);
+      }
+    }
     await appender.flush();
     await appender.settled();
   } finally {
@@ -72,9 +80,10 @@ export async function ingest(options: IngestOptions): Promise<IngestResult> {
 async function openParts(parts: SourcePart[], options: IngestOptions): Promise<OpenPart[]> {
   const open: OpenPart[] = [];
   let rowsBefore = 0;
+  await followFiles(parts, options);
   for (const part of parts) {
-    const stored = readPartState(options.store, part.name);
     checkStopped(options, part.name);
+    const stored = readPartState(options.store, part.name);
     if (stored) await checkUnchanged(part, stored);
     const state = stored ?? (await begin(part, rowsBefore, options));
     if (!state.complete) open.push({ part, state });
@@ -86,6 +95,7 @@ async function openParts(parts: SourcePart[], options: IngestOptions): Promise<O
 }
 
 async function begin(part: SourcePart, rowsBefore: number, options: IngestOptions): Promise<PartState> {
+  if (part.inPlace) return await beginPlaced(part, rowsBefore, options.spec);
   const content = (await part.contentHash?.()) ?? null;
   const order = await orderOf(part, options.spec, rowsBefore, () => checkStopped(options, part.name));
   return { fingerprint: part.fingerprint, content, rows: 0, skipped: 0, complete: false, sizes: {}, order };

@@ -7,6 +7,7 @@ import { criteoParts } from './criteo.js';
 import { criteoTsvParts } from './criteo-tsv.js';
 import { csvPart } from './csv.js';
 import type { SourceFile } from './files.js';
+import { checkPlaceable } from './in-place.js';
 import { imagesPart } from './image-folder.js';
 import { jsonlPart } from './jsonl.js';
 import { parquetPart } from './parquet.js';
@@ -23,6 +24,7 @@ export async function openSource(
   choose?: Choose,
 ): Promise<Source> {
   const { source } = config;
+  if (source !== undefined && 'inPlace' in source && source.inPlace) checkPlaceable(config, source.path);
   if (source === undefined) throw new SluiceError('E_ARGUMENT', `dataset ${config.id} names no source`);
   if (source.format === 'push') return { parts: async () => [] };
   if (source.format === 'images') {
@@ -32,7 +34,7 @@ export async function openSource(
   }
   if (source.format === 'criteo') {
     const folders = await resolveFolders(source.path, folder, stores, choose);
-    return { parts: async () => (await Promise.all(folders.map((place) => criteoParts(place, source.splits)))).flat() };
+    return { parts: async () => (await Promise.all(folders.map((place) => criteoParts(place, source)))).flat() };
   }
   const files = await resolveFiles(source.path, folder, stores, choose);
   if (source.format === 'binary') {

@@ -55,7 +55,7 @@ async function countRows(part: SourcePart, spec: DatasetSpec, check: () => void)
 /** The end of the year 9999, as for times that a source has. */
 const endMs = 253_402_300_800_000;
 
-function madeOrder(part: SourcePart, rows: number, { start, step }: { start: number; step: number }, rowsBefore: number): PartOrder {
+export function madeOrder(part: SourcePart, rows: number, { start, step }: { start: number; step: number }, rowsBefore: number): PartOrder {
   if (rows === 0) return { rows, sorted: true, firstMs: null, lastMs: null };
   const firstMs = start + rowsBefore * step;
   const lastMs = firstMs + (rows - 1) * step;

@@ -25,6 +25,8 @@ export type StateReader = { state(key: string): string | null };
 
 const maxPlainKey = 400;
 const lastMsKey = 'last-ms';
+/** In place of the state of a part whose files have another name now. */
+export const movedAway = '';
 
 /** Keys have at most 500 bytes: of a longer name its end and its hash are used. */
 export function partKey(name: string): string {
@@ -35,7 +37,7 @@ export function partKey(name: string): string {
 /** What is stored of a part; undefined before its first rows are in. E_CORRUPT. */
 export function readPartState(store: StateReader, name: string): PartState | undefined {
   const stored = store.state(partKey(name));
-  if (stored === null) return undefined;
+  if (stored === null || stored === movedAway) return undefined;
   try {
     return partState.parse(JSON.parse(stored));
   } catch (error) {

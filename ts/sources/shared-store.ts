@@ -1,11 +1,12 @@
 // One dataset, several writers in one process: files that are ingested while samples are pushed. Appends go in one after the other, and all
 // writers share the dictionaries, whose growth is committed in the transaction of the samples that need it.
 import { SluiceError } from '../errors.js';
-import type { Batch } from '../native/types.js';
+import type { Batch, FileBatch } from '../native/types.js';
 import type { IngestStore } from './appender.js';
 import { dictionaryEntries, openCoders } from './coders.js';
 import type { Coders } from './encode.js';
 import type { DatasetSpec } from './spec.js';
+import { placeable } from './in-place.js';
 import { openTokenizers, type Tokenizer } from './tokens.js';
 
 /** A batch, or what makes it once the key of its first sample is known. */
@@ -60,16 +61,34 @@ export class SharedStore {
     const append = (batch: Appended) => this.#append(writer, batch);
     const writer: Writer = {
       coders: openCoders(store, this.#spec, this.#tokenizers),
-      store: { size: () => store.size(), state: (key) => store.state(key), append },
+      store: {
+        size: () => store.size(),
+        state: (key) => store.state(key),
+        append,
+        appendFiles: (batch, signal) => this.#inTurn(() => this.#appendFiles(batch, signal)),
+        moveFiles: (...move) => this.#inTurn(() => placeable(store).moveFiles(...move)),
+        fileSpans: () => placeable(store).fileSpans(),
+      },
       append,
     };
     return writer;
   }
 
   #append(writer: Writer, batch: Appended): Promise<number> {
-    const appended = this.#turn.then(() => this.#appendNow(writer, batch));
-    this.#turn = appended.catch(() => {});
-    return appended;
+    return this.#inTurn(() => this.#appendNow(writer, batch));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  /** Rows that stay in their files have no codes that a dictionary gives. */
+  async #appendFiles(batch: FileBatch, signal: AbortSignal | undefined): Promise<number> {
+    const first = await placeable(this.#store).appendFiles(batch, signal);
+    this.#onAppended(first, batch.rows);
+    return first;
   }
 
   async #appendNow(writer: Writer, given: Appended): Promise<number> {

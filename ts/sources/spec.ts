@@ -81,11 +81,14 @@ export type FieldType = (typeof fieldTypes)[number];
 /** `permute`: the order in which the axes of `shape` are stored in the dataset. */
 export type BinaryField = { name: string; type: FieldType; shape: readonly number[]; permute?: readonly number[] | undefined };
 
+/** `inPlace`: records are not copied but read from the files whenever they are needed. */
+type Placed = { inPlace?: boolean | undefined };
+
 /** Files of records of fixed width, little-endian, after `skip` bytes. */
-export type BinarySource = { format: 'binary'; path: readonly string[]; fields: readonly BinaryField[]; skip: number };
+export type BinarySource = { format: 'binary'; path: readonly string[]; fields: readonly BinaryField[]; skip: number } & Placed;
 
 /** Folders with a feature_spec.yaml; its splits are read in the given order. */
-export type CriteoSource = { format: 'criteo'; path: readonly string[]; splits: readonly string[] };
+export type CriteoSource = { format: 'criteo'; path: readonly string[]; splits: readonly string[] } & Placed;
 
 /**
  * Criteo's published logs, see criteo-tsv.ts. `start`: of day 0, milliseconds; `days`: that a file covers; `missing`: what

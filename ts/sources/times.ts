@@ -2,7 +2,7 @@
 import type { TimeUnit } from './spec.js';
 
 /** Milliseconds in a unit, or units in a millisecond: a division is exact where a multiplication by 0.001 is not. */
-const scales: Record<TimeUnit, { times: number; by: number }> = {
+export const scales: Record<TimeUnit, { times: number; by: number }> = {
   s: { times: 1000, by: 1 },
   ms: { times: 1, by: 1 },
   us: { times: 1, by: 1000 },

@@ -1,4 +1,5 @@
 // A source of records in column form, and what ingestion makes of them.
+import type { FileField } from '../native/types.js';
 
 /** `Uint8Array`: bytes, such as those of a picture's file; lists of numbers are tensors. */
 export type ColumnValue = number | bigint | string | Date | boolean | ArrayLike<number> | null | undefined;
@@ -12,6 +13,10 @@ export type ColumnValues = ArrayLike<ColumnValue>;
 /** `dropped`: 1 for rows whose pictures could not be decoded; only ingestion sets it. */
 export type RecordBatch = { rows: number; columns: Record<string, ColumnValues>; dropped?: Uint8Array };
 
+/** A field of the records of file number `file`; `shape` as in the file, `axes`: see BinaryField.permute; `cardinality`: its codes are below it. */
+export type PlacedField = FileField & { elements: number; cardinality?: number | undefined };
+export type Place = { files: { path: string; skip: number; stride: number }[]; fields: ReadonlyMap<string, PlacedField> };
+
 /** One file (or one user stream): its identity for resuming, and its rows in order, from `startRow` on. */
 export type SourcePart = {
   /** Stable name, e.g. the path as the pipeline gives it. */
@@ -24,6 +29,10 @@ export type SourcePart = {
   rows?: number;
   /** Absolute path of the folder that the paths of pictures are relative to, and must not leave. Without it pictures are bytes. */
   folder?: string;
+  /** Where the values lie, in files of records of fixed width. */
+  place?: Place;
+  /** The rows are to stay in those files. */
+  inPlace?: boolean;
   /** Only the named columns need to be delivered. Batches of some ten thousand rows. */
   read(columns: string[], startRow: number): AsyncIterable<RecordBatch>;
 };

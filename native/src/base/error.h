@@ -29,6 +29,7 @@ inline constexpr const char* kLocked = "E_LOCKED";          // open in another p
 inline constexpr const char* kCorrupt = "E_CORRUPT";        // stored bytes fail their check
 inline constexpr const char* kNotFinite = "E_NOT_FINITE";   // a NaN or infinite feature, weight or label
 inline constexpr const char* kLabelRange = "E_LABEL_RANGE"; // a label outside its classes
+inline constexpr const char* kSource = "E_SOURCE";          // a value of a source that cannot be taken
 inline constexpr const char* kShape = "E_SHAPE";            // tensors that do not fit the model
 inline constexpr const char* kScript = "E_SCRIPT";          // a TorchScript model that uses what it may not use
 inline constexpr const char* kParser = "E_PARSER";          // a user's parser failed or gave something that is not allowed

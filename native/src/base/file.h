@@ -40,6 +40,8 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   void write(const void* data, size_t bytes);
+  /// Leaves a hole, which reads as zeros; something is written behind it.
+  void skip(uint64_t bytes) { offset_ += bytes; }
   void commit();
 
  private:

@@ -10,7 +10,7 @@
 #include "train/criterion.h"
 #include "train/encoder.h"
 #include "train/fit.h"
-#include "train/read_ahead.h"
+#include "base/read_ahead.h"
 
 namespace sluice {
 
@@ -50,8 +50,9 @@ class Scorer {
   /// Rows [begin, end) of a batch.
   void read(size_t rows, size_t begin, size_t end) {
     const size_t n = end - begin;
-    data_.gather(slot_.keys() + begin, n, timestamps_.data() + begin, slot_.labels() + begin, records_.data() + begin);
-    read_ahead(records_.data() + begin, n, record_bytes_);
+    RecordMemory memory;
+    data_.gather(slot_.keys() + begin, n, timestamps_.data() + begin, slot_.labels() + begin, records_.data() + begin, &memory);
+    if (!data_.has_files()) read_ahead(records_.data() + begin, n, record_bytes_);
     EncodedRows to = encoder_.from_row(slot_.inputs(), begin);
     to.stride = rows;
     encoder_.encode({n, slot_.keys() + begin, timestamps_.data() + begin, records_.data() + begin}, std::nullopt, to);

@@ -26,8 +26,12 @@ BlockSums begun_sums(uint64_t block) {
 }
 
 BlockSums extended(BlockSums sums, const RecordLayout& layout, uint64_t rows, const void* records, const void* timestamps, const void* labels) {
+  return extended(sums, rows, crc32c(records, rows * layout.record_bytes, sums.records), timestamps, labels);
+}
+
+BlockSums extended(BlockSums sums, uint64_t rows, uint32_t records, const void* timestamps, const void* labels) {
   sums.rows += static_cast<uint32_t>(rows);
-  sums.records = crc32c(records, rows * layout.record_bytes, sums.records);
+  sums.records = records;
   sums.timestamps = crc32c(timestamps, rows * 8, sums.timestamps);
   sums.labels = crc32c(labels, rows * 4, sums.labels);
   return sums;

@@ -25,6 +25,9 @@ BlockSums begun_sums(uint64_t block);
 /// With `rows` more rows behind those it has.
 BlockSums extended(BlockSums sums, const RecordLayout& layout, uint64_t rows, const void* records, const void* timestamps, const void* labels);
 
+/// The same where `records` is the checksum of the records with those rows already, as for records that lie in files.
+BlockSums extended(BlockSums sums, uint64_t rows, uint32_t records, const void* timestamps, const void* labels);
+
 /// As the index keeps it. parse: nothing where the entry is damaged.
 std::string block_entry(const BlockSums& sums, uint64_t block);
 std::optional<BlockSums> parse_block_entry(std::string_view entry, uint64_t block);

@@ -22,9 +22,9 @@ constexpr uint64_t kChunksPerCommit = 64;
 
 class Compaction {
  public:
-  Compaction(std::shared_ptr<Store> store, FairMutex& writing, const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress,
+  Compaction(std::shared_ptr<Store> store, bool copy, FairMutex& writing, const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress,
              const std::function<void()>& replaced)
-      : path_(store->path), writing_(writing), stop_(stop), progress_(progress), replaced_(replaced), store_(std::move(store)),
+      : path_(store->path), copy_(copy), writing_(writing), stop_(stop), progress_(progress), replaced_(replaced), store_(std::move(store)),
         segments_(*store_->segments), layout_(segments_.layout()) {
     const Txn txn(*store_->env, true);
     before_ = store_->extent(txn);
@@ -34,6 +34,7 @@ class Compaction {
       for (const KeyRange& range : deletion.keys) fresh_.add(range);
     }
     living_ = all_.missing_in(0, before_.size);
+    spans_ = store_->spans(txn);
     snapshot_ = open_snapshot(store_);
   }
 
@@ -42,13 +43,15 @@ class Compaction {
     remove_leftovers();
     report.bytes_before = bytes_below(path_ + "/index") + bytes_below(path_ + "/segments");
     report.samples = fresh_.size();
-    if (!fresh_.empty()) {
+    if (!fresh_.empty() || (copy_ && deleted_in_files(0, before_.size) > 0)) {
       report.segments = rewrite_segments();
       scrub_chunks();
       scrub_metadata();
       note_scrubbed();
     }
     snapshot_.reset();
+    spans_ = store_->spans(Txn(*store_->env, true));
+    report.in_files = deleted_in_files(0, before_.size);
     write_index_anew();
     report.bytes_after = bytes_below(path_ + "/index") + bytes_below(path_ + "/segments");
     return report;
@@ -73,13 +76,15 @@ class Compaction {
     }
   }
 
-  uint64_t rewrite_segments() const {
+  uint64_t rewrite_segments() {
     uint64_t rewritten = 0;
     const uint64_t total = layout_.record_bytes == 0 ? 0 : layout_.segments(before_.size);
     for (uint64_t s = 0; s < total; ++s) {
       stop_.check();
-      if (fresh_.count_in(s * layout_.segment_rows(), std::min(before_.size, (s + 1) * layout_.segment_rows())) > 0) {
-        rewrite_segment(s);
+      const uint64_t end = std::min(before_.size, (s + 1) * layout_.segment_rows());
+      const bool copied = copy_ && deleted_in_files(s * layout_.segment_rows(), end) > 0;
+      if (copied || fresh_.count_in(s * layout_.segment_rows(), end) > 0) {
+        rewrite_segment(s, copied);
         ++rewritten;
       }
       progress_(s + 1, total);
@@ -87,7 +92,33 @@ class Compaction {
     return rewritten;
   }
 
-  void rewrite_segment(uint64_t segment) const {
+  /// Deleted samples of [first, end) whose records lie in files.
+  uint64_t deleted_in_files(uint64_t first, uint64_t end) const {
+    uint64_t count = 0;
+    spans_->for_pieces(first, end - first, [&](const FileSpan* span, uint64_t key, uint64_t rows) { count += span == nullptr ? 0 : all_.count_in(key, key + rows); });
+    return count;
+  }
+
+  /// What the spans become when the keys [first, end), whole blocks, lie in them no more.
+  std::vector<FileSpan> spans_without(uint64_t first, uint64_t end) const {
+    std::vector<FileSpan> changed;
+    uint64_t last = spans_->all().size();
+    for (const FileSpan* span : spans_->by_key()) {
+      if (span->end() <= first || span->first >= end) continue;
+      FileSpan before = *span;
+      FileSpan after = *span;
+      before.rows = std::max(first, span->first) - span->first;
+      after.first = std::min(end, span->end());
+      after.rows = span->end() - after.first;
+      after.file_row = span->row_of(after.first);
+      if (before.rows > 0 && after.rows > 0) after.number = ++last;
+      if (before.rows > 0 || after.rows == 0) changed.push_back(before);
+      if (after.rows > 0) changed.push_back(after);
+    }
+    return changed;
+  }
+
+  void rewrite_segment(uint64_t segment, bool copied) {
     const std::lock_guard lock(writing_);
     Txn txn(*store_->env, false);
     Extent extent = store_->extent(txn);
@@ -98,11 +129,15 @@ class Compaction {
     const File old(old_path, O_RDONLY);
     AtomicFile fresh(segments_.path(segment, generation));
     segments_.begin_file(fresh, segment);
-    for (uint64_t block = segment * layout_.segment_rows() >> layout_.block_bits; block < layout_.blocks(end); ++block) copy_block(txn, old, fresh, block, extent.size);
+    spans_ = store_->spans(txn);  // others may have appended files meanwhile
+    for (uint64_t block = segment * layout_.segment_rows() >> layout_.block_bits; block < layout_.blocks(end); ++block) copy_block(txn, old, fresh, block, extent.size, copied);
     fresh.commit();
+    StateEntries entries;
+    if (copied) entries = store_->put_spans(txn, spans_without(segment * layout_.segment_rows(), end));
     store_->tables->segment.put(txn, segment, generation_entry(segment, generation));
     ++extent.rewritten;
-    store_->commit(txn, extent, {});
+    store_->commit(txn, extent, entries);
+    if (copied) spans_ = store_->spans(Txn(*store_->env, true));
     // From here on the index names the new file; who maps the old one keeps it.
     std::filesystem::remove(old_path);
     sync_folder(segments_.folder());
@@ -110,7 +145,7 @@ class Compaction {
 
   /// Copies a block, with zeros for its deleted samples and new checksums where the old ones hold. The bytes of a block that
   /// is damaged elsewhere keep failing their checks.
-  void copy_block(const Txn& txn, const File& from, AtomicFile& to, uint64_t block, uint64_t size) const {
+  void copy_block(const Txn& txn, const File& from, AtomicFile& to, uint64_t block, uint64_t size, bool copied) const {
     const uint64_t rows = layout_.rows_of(block, size);
     const uint64_t first = block << layout_.block_bits;
     const uint64_t at = layout_.block_at(block);
@@ -119,10 +154,13 @@ class Compaction {
     uint8_t* records = bytes.data() + kBlockHeaderBytes;
     uint8_t* timestamps = bytes.data() + (layout_.timestamps_at(block) - at);
     uint8_t* labels = bytes.data() + (layout_.labels_at(block) - at);
-    if (all_.count_in(first, first + rows) > 0) {
+    if (copied) take_in(txn, first, rows, records);
+    if (copied || all_.count_in(first, first + rows) > 0) {
       const auto entry = store_->tables->payload.get(txn, block);
       const BlockSums known = (entry ? parse_block_entry(*entry, block) : std::nullopt).value_or(BlockSums{});
-      BlockSums actual = extended(begun_sums(block), layout_, rows, records, timestamps, labels);
+      // Records in files are left alone, so that their checksum stands; whoever copies them has checked them.
+      const bool stand = copied || deleted_in_files(first, first + rows) == all_.count_in(first, first + rows);
+      BlockSums actual = extended(begun_sums(block), rows, stand ? known.records : record_sum(*spans_, layout_, first, rows, records), timestamps, labels);
       actual.generation = known.generation;
       for (uint64_t row = 0; row < rows; ++row) {
         if (!all_.contains(first + row)) continue;
@@ -132,7 +170,8 @@ class Compaction {
         std::memcpy(timestamps + row * sizeof time, &time, sizeof time);
       }
       if (actual == known) {
-        BlockSums scrubbed = extended(begun_sums(block), layout_, rows, records, timestamps, labels);
+        const uint32_t sum = copied ? crc32c(records, rows * layout_.record_bytes, begun_sums(block).records) : stand ? known.records : record_sum(*spans_, layout_, first, rows, records);
+        BlockSums scrubbed = extended(begun_sums(block), rows, sum, timestamps, labels);
         scrubbed.generation = actual.generation + 1;
         store_->tables->payload.put(txn, block, block_entry(scrubbed, block));
         const BlockHeader header = block_header(scrubbed, block, layout_);
@@ -144,7 +183,34 @@ class Compaction {
       std::memset(timestamps + rows * sizeof(int64_t), 0, (layout_.block_rows() - rows) * sizeof(int64_t));
       std::memset(labels + rows * sizeof(float), 0, (layout_.block_rows() - rows) * sizeof(float));
     }
-    to.write(bytes.data(), bytes.size());
+    // What lies in files has no bytes of its own: the place for it stays a hole.
+    const uint64_t head = static_cast<uint64_t>(timestamps - bytes.data());
+    uint64_t in_files = 0;
+    if (!copied) spans_->for_pieces(first, rows, [&](const FileSpan* span, uint64_t, uint64_t n) { in_files += span == nullptr ? 0 : n; });
+    to.write(bytes.data(), in_files == rows ? kBlockHeaderBytes : head);
+    if (in_files == rows) to.skip(head - kBlockHeaderBytes);
+    to.write(timestamps, bytes.size() - head);
+  }
+
+  /// Puts the records of a block that lie in files, and are what they were, where they belong in its segment; those of deleted
+  /// samples, which nobody can read any more, are left zero.
+  void take_in(const Txn& txn, uint64_t first, uint64_t rows, uint8_t* records) const {
+    const uint64_t block = first >> layout_.block_bits;
+    const auto entry = store_->tables->payload.get(txn, block);
+    const auto known = entry ? parse_block_entry(*entry, block) : std::nullopt;
+    const uint32_t sum = record_sum(*spans_, layout_, first, rows, records);
+    spans_->for_pieces(first, rows, [&](const FileSpan* span, uint64_t from, uint64_t n) {
+      if (span == nullptr) return;
+      if (!known || sum != known->records) {
+        throw Error(code::kCorrupt, span->layout.part + ": the records of keys " + std::to_string(first) + " to " + std::to_string(first + rows - 1) + " are not those that were taken up" + changes_of(span->layout));
+      }
+      const MappedSpan mapped(*span, store_->schema, store_->file_maps);
+      for (uint64_t key = from; key < from + n; ++key) {
+        if (all_.contains(key)) continue;
+        uint8_t* place = records + (key - first) * layout_.record_bytes;
+        mapped.assemble(&key, 1, &place);
+      }
+    });
   }
 
   /// What stands for a deleted sample's timestamp: that of the living sample before it, or of the first one.
@@ -224,6 +290,7 @@ class Compaction {
   }
 
   const std::string path_;
+  bool copy_;
   FairMutex& writing_;
   const StopFlag& stop_;
   const std::function<void(uint64_t, uint64_t)>& progress_;
@@ -234,21 +301,22 @@ class Compaction {
   Extent before_;
   KeySet all_, fresh_;
   std::vector<KeyRange> living_;
+  std::shared_ptr<const FileSpans> spans_;
   std::shared_ptr<Snapshot> snapshot_;
 };
 
 }  // namespace
 
-CompactReport compact_dataset(const std::string& path, const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress) {
+CompactReport compact_dataset(const std::string& path, bool copy, const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress) {
   if (!path_exists(path + "/index/data.mdb")) throw Error(code::kNotFound, path + " holds no dataset");
   const File lock = lock_for_writing(path);
   FairMutex writing;
-  return compact_store(open_existing_store(path), writing, stop, progress, [] {});
+  return compact_store(open_existing_store(path), copy, writing, stop, progress, [] {});
 }
 
-CompactReport compact_store(const std::shared_ptr<Store>& store, FairMutex& writing, const StopFlag& stop,
+CompactReport compact_store(const std::shared_ptr<Store>& store, bool copy, FairMutex& writing, const StopFlag& stop,
                             const std::function<void(uint64_t, uint64_t)>& progress, const std::function<void()>& replaced) {
-  return Compaction(store, writing, stop, progress, replaced).run();
+  return Compaction(store, copy, writing, stop, progress, replaced).run();
 }
 
 }  // namespace sluice

@@ -12,6 +12,8 @@
 
 #include "base/error.h"
 #include "storage/append.h"
+#include "storage/file_index.h"
+#include "storage/file_moves.h"
 #include "storage/index_writer.h"
 #include "storage/metadata.h"
 #include "storage/schema.h"
@@ -78,14 +80,50 @@ class DatasetImpl final : public Dataset {
     write_column(*store, txn, IndexColumn::kTimestamp, batch.timestamps, first, batch.rows);
     write_column(*store, txn, IndexColumn::kLabel, batch.labels, first, batch.rows);
     for (const auto& [key, value] : batch.state) put_state(*store, txn, key, value);
-    if (batch.rows > 0) {
-      const bool follows = first == 0 || batch.timestamps[0] >= extent.last_timestamp;
-      extent.sorted = extent.sorted && follows && std::is_sorted(batch.timestamps, batch.timestamps + batch.rows);
-      extent.last_timestamp = batch.timestamps[batch.rows - 1];
-      extent.size += batch.rows;
-    }
+    grow(extent, batch.timestamps, batch.rows);
     store->commit(txn, extent, batch.state, &writer);
     return first;
+  }
+
+  uint64_t append_files(const FileBatch& batch, const StopFlag& stop) override {
+    const std::lock_guard lock(writing_);
+    const auto store = use_for_writing();
+    const RecordLayout& layout = store->segments->layout();
+    if (batch.rows == 0 || batch.rows > kMaxBatchRows) throw Error(code::kArgument, "batch: expected 1 to " + std::to_string(kMaxBatchRows) + " rows, got " + std::to_string(batch.rows));
+    if (batch.codes.size() != store->schema.columns.size()) throw Error(code::kArgument, "batch: expected codes for " + std::to_string(store->schema.columns.size()) + " columns, got " + std::to_string(batch.codes.size()));
+    check_layout(batch.layout, store->schema);
+    if (batch.file_row > kMaxBatchRows * kMaxBatchRows) throw Error(code::kArgument, "batch: no file has a row " + std::to_string(batch.file_row));
+    FileSpan span{0, 0, batch.rows, batch.file_row, batch.layout};
+    look_at_files(span.layout, batch.file_row + batch.rows);
+    Txn txn(*store->env, false);
+    Extent extent = store->extent(txn);
+    span.first = extent.size;
+    const uint32_t begun = sums_of(*store, txn, extent.size >> layout.block_bits, extent.size % layout.block_rows()).records;
+    const FileIndex index = index_files(batch, store->schema, layout, extent.size, begun, stop);
+    SegmentWriter writer(*store->segments, store->generations(txn, extent));
+    write_indexed(*store, txn, index, extent.size, writer);
+    write_column(*store, txn, IndexColumn::kTimestamp, index.timestamps.data(), extent.size, batch.rows);
+    write_column(*store, txn, IndexColumn::kLabel, index.labels.data(), extent.size, batch.rows);
+    for (const auto& [key, value] : batch.state) put_state(*store, txn, key, value);
+    StateEntries entries = store->put_spans(txn, {placed(*store, txn, std::move(span))});
+    entries.insert(entries.end(), batch.state.begin(), batch.state.end());
+    grow(extent, index.timestamps.data(), batch.rows);
+    store->commit(txn, extent, entries, &writer);
+    return extent.size - batch.rows;
+  }
+
+  std::optional<size_t> move_files(const std::vector<FileMove>& moves, bool whole, const StopFlag& stop) override {
+    const std::lock_guard lock(writing_);
+    const auto store = use_for_writing();
+    Txn txn(*store->env, false);
+    const MovedSpans moved = moved_spans(*store, txn, moves, whole, stop);
+    if (!moved.other) store->commit(txn, store->extent(txn), store->put_spans(txn, moved.spans));
+    return moved.other;
+  }
+
+  std::shared_ptr<const FileSpans> file_spans() const override {
+    const auto store = use();
+    return store->spans(Txn(*store->env, true));
   }
 
   std::optional<std::string> state(const std::string& key) const override {
@@ -142,7 +180,7 @@ class DatasetImpl final : public Dataset {
   CompactReport compact(const StopFlag& stop, const std::function<void(uint64_t, uint64_t)>& progress) override {
     const std::lock_guard alone(compacting_);
     const auto store = use_for_writing();
-    return compact_store(store, writing_, stop, progress, [this] {
+    return compact_store(store, false, writing_, stop, progress, [this] {
       auto fresh = open_existing_store(path_);
       const std::lock_guard lock(mutex_);
       open_ = std::move(fresh);  // close() waits for the compaction
@@ -173,6 +211,26 @@ class DatasetImpl final : public Dataset {
     auto store = use();
     if (!lock_.is_open()) throw Error(code::kReadOnly, "dataset " + store->path + " was opened for reading");
     return store;
+  }
+
+  static void grow(Extent& extent, const int64_t* timestamps, uint64_t rows) {
+    if (rows == 0) return;
+    const bool follows = extent.size == 0 || timestamps[0] >= extent.last_timestamp;
+    extent.sorted = extent.sorted && follows && std::is_sorted(timestamps, timestamps + rows);
+    extent.last_timestamp = timestamps[rows - 1];
+    extent.size += rows;
+  }
+
+  /// The span with the number of its entry: the last one grows by it where it goes on at the border of a block, so that a block's
+  /// checksum follows from the spans alone.
+  static FileSpan placed(const Store& store, const Txn& txn, FileSpan span) {
+    const auto spans = store.spans(txn);
+    const std::vector<FileSpan>& all = spans->all();
+    span.number = all.size() + 1;
+    if (all.empty() || span.first % store.segments->layout().block_rows() != 0 || !all.back().continues_with(span)) return span;
+    FileSpan grown = all.back();
+    grown.rows += span.rows;
+    return grown;
   }
 
   static void check_key(const std::string& key) {

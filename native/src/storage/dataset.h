@@ -70,9 +70,77 @@ struct AppendBatch {
   std::vector<std::pair<std::string, std::string>> state;  // entries committed together with the rows
 };
 
+/// Of a value in a file that is not ours, little-endian as in memory.
+enum class StoredType : uint8_t { kInt8, kUint8, kInt16, kInt32, kInt64, kFloat16, kFloat32, kFloat64 };
+
+/// A file of records of `stride` bytes each behind the first `skip` bytes. `size` and `changed` (nanoseconds since 1970): as it
+/// was when its rows were taken up.
+struct PlacedFile {
+  std::string path;
+  uint64_t skip = 0, stride = 0;
+  uint64_t size = 0;
+  int64_t changed = 0;
+  bool operator==(const PlacedFile&) const = default;
+};
+
+/// Where a column's values lie: elements() of them side by side, in a record of file number `file`. `axes`: the order in which
+/// the dimensions that the file has, `shape`, become those of the column; empty: as they are.
+struct FileField {
+  uint32_t file = 0;
+  uint64_t offset = 0;
+  StoredType type = StoredType::kInt32;
+  std::vector<uint32_t> shape = {}, axes = {};
+  bool operator==(const FileField&) const = default;
+};
+
+/// `part`: what the rows are called in messages. `fields`: of the schema's columns, in their order.
+struct FileLayout {
+  std::string part;
+  std::vector<PlacedFile> files;
+  std::vector<FileField> fields;
+  bool operator==(const FileLayout&) const = default;
+};
+
+/// A value of a field becomes the label: itself, or whether it is at least `at_least`.
+struct FileLabel {
+  std::string name;
+  FileField field;
+  std::optional<double> at_least;
+};
+
+/// Times in milliseconds: value * times / by of a field (with `name`), or start + step * (row of the append).
+struct FileTime {
+  std::string name;
+  std::optional<FileField> field;
+  double times = 1, by = 1;
+  int64_t start = 0, step = 0;
+};
+
+/// Rows [file_row, file_row + rows) of files as samples. codes: for each column the number of codes that a category or an
+/// integer may have, 0: any.
+struct FileBatch {
+  FileLayout layout;  // size and changed of the files: found by the append
+  uint64_t file_row = 0, rows = 0;
+  FileLabel label;
+  FileTime time;
+  std::vector<uint32_t> codes;
+  std::vector<std::pair<std::string, std::string>> state;
+};
+
+/// The rows called `part` lie in the files `paths` now, in the order of their layout, and are called `name`.
+struct FileMove {
+  std::string part, name;
+  std::vector<std::string> paths;
+};
+
 enum class IndexColumn : uint8_t { kTimestamp, kLabel };
 
+/// Where records are put together that are not stored as such; grows to what the largest gather() needs.
+using RecordMemory = std::vector<uint8_t>;
+
+class FileSpans;
 class Snapshot;
+class StopFlag;
 
 /// Thread-safe. One process writes at a time (E_LOCKED otherwise); any number read.
 class Dataset : public std::enable_shared_from_this<Dataset> {
@@ -89,6 +157,17 @@ class Dataset : public std::enable_shared_from_this<Dataset> {
   /// Appends durably (segment fsync, then LMDB commit) and returns the first key. All rows or none.
   /// E_NOT_FINITE / E_LABEL_RANGE / E_ARGUMENT name column, row in the batch and value.
   virtual uint64_t append(const AppendBatch& batch) = 0;
+  /// Appends rows of files that stay where they are: index and checksums are written, records are not. All rows or none; every
+  /// value is read and checked. E_SOURCE, E_NOT_FINITE, E_LABEL_RANGE name part, column, row (from 1) and value; E_SOURCE where
+  /// times decrease or go back behind the dataset's last one; E_NOT_FOUND, E_ARGUMENT, E_ABORTED.
+  virtual uint64_t append_files(const FileBatch& batch, const StopFlag& stop) = 0;
+  /// Notes where the files of rows are now, and what these are called, if the bytes there are the same; else notes nothing and
+  /// returns the number of the first move whose bytes are others. whole: all of them are read, otherwise some; reading a sample
+  /// checks its block anyway. E_NOT_FOUND for a file or where no rows are called so, E_SOURCE where a file is too short,
+  /// E_ARGUMENT, E_ABORTED.
+  virtual std::optional<size_t> move_files(const std::vector<FileMove>& moves, bool whole, const StopFlag& stop) = 0;
+  /// The spans of keys whose records lie in files.
+  virtual std::shared_ptr<const FileSpans> file_spans() const = 0;
   virtual std::optional<std::string> state(const std::string& key) const = 0;
   virtual void set_state(const std::string& key, const std::string& value) = 0;
   /// Deletes samples durably, with an entry in the audit log, and returns how many of them were there. Their keys stay;
@@ -127,8 +206,11 @@ class Snapshot {
   /// Copies values of any range into out (span() in a loop).
   virtual void copy(IndexColumn column, uint64_t first, uint64_t rows, void* out) const = 0;
   /// Gathers timestamps (may be null), labels (may be null) and the record addresses of n keys, in the given order.
-  /// Blocks of records are verified on first touch. E_ARGUMENT for a key >= size(), E_NOT_FOUND for a deleted one.
-  virtual void gather(const uint64_t* keys, size_t n, int64_t* timestamps, float* labels, const uint8_t** records) const = 0;
+  /// Blocks of records are verified on first touch. Records that lie in files as fields are put together in `memory`, which
+  /// may be null where has_files() is false. E_ARGUMENT for a key >= size(), E_NOT_FOUND for a deleted one, or for a file.
+  virtual void gather(const uint64_t* keys, size_t n, int64_t* timestamps, float* labels, const uint8_t** records, RecordMemory* memory = nullptr) const = 0;
+  /// Whether records of some samples lie in files that are not ours.
+  virtual bool has_files() const = 0;
   /// First key in [first, end) whose timestamp >= t, or end; assumes non-decreasing timestamps.
   virtual uint64_t lower_bound_time(int64_t t, uint64_t first, uint64_t end) const = 0;
   /// The samples that were deleted.

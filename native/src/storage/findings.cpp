@@ -60,6 +60,7 @@ void Findings::collect() {
   read_payload_entries();
   read_generations();
   read_deleted();
+  read_spans();
   for (uint64_t s = 0; segments_->layout().record_bytes > 0 && s < segments_->layout().segments(size_); ++s) read_segment(s);
   for (const IndexColumn column : {IndexColumn::kTimestamp, IndexColumn::kLabel}) judge_chunks(column);
   for (uint64_t b = 0; b < blocks_.size(); ++b) judge_block(b);
@@ -102,6 +103,7 @@ void Findings::read_entries() {
   each("meta", [&](const std::string& key, const std::string& value) {
     if (key == "schema") schema = value;
     if (key == "extent") extent_ = Store::parse_extent(value);
+    if (key == "files") span_count_ = Store::parse_span_count(value).value_or(SpanCount{}).count;
   });
   if (schema) schema_ = parse_schema(*schema, path_);  // of another version: told as an error, since its checksum holds
   state_whole_ = true;
@@ -249,6 +251,64 @@ void Findings::read_deleted() {
   if (!sound || stored.chunks() != deleted_.chunks()) add("index", index_file(), "the lists of deleted samples are damaged", 0, 0, Remedy::kFromSegments);
 }
 
+void Findings::read_spans() {
+  std::vector<FileSpan> all;
+  for (const auto& [key, text] : state_) {
+    if (key.rfind(kFilesPrefix, 0) == 0) all.push_back(parse_files(key, text, *schema_, path_));
+  }
+  if (index_.pages && extent_ && span_count_.value_or(0) != all.size()) add("index", index_file(), "the number of files that samples lie in is damaged", 0, 0, Remedy::kFromSegments);
+  spans_ = std::make_unique<const FileSpans>(std::move(all));
+  for (const FileSpan* span : spans_->by_key()) {
+    total_ += span->bytes();
+    check_files(*span);
+  }
+}
+
+/// Missing files and those that were cut off are told once, with all samples that lie in what is missing.
+void Findings::check_files(const FileSpan& span) {
+  for (const PlacedFile& file : span.layout.files) {
+    uint64_t bytes = 0;
+    try {
+      bytes = identity_of(file.path).size;
+    } catch (const Error& error) {
+      add("files", file.path, has_code(error, code::kNotFound) ? "it is missing" : error.what(), span.first, span.end(), Remedy::kNone);
+      continue;
+    }
+    const uint64_t rows = bytes < file.skip ? 0 : (bytes - file.skip) / file.stride;
+    if (rows >= span.file_row + span.rows) continue;
+    const uint64_t whole = rows > span.file_row ? rows - span.file_row : 0;
+    add("files", file.path, "it was cut off: it has " + std::to_string(bytes) + " bytes", span.first + whole, span.end(), Remedy::kNone);
+  }
+}
+
+/// Checksum of the block's first `rows` records; own: those of its segment. Nothing where a file cannot be read.
+std::optional<uint32_t> Findings::record_sum(uint64_t block, uint64_t rows, const uint8_t* own) {
+  const RecordLayout& layout = segments_->layout();
+  const uint64_t first = block << layout.block_bits;
+  uint32_t sum = begun_sums(block).records;
+  std::vector<uint8_t> bytes;
+  try {
+    spans_->for_pieces(first, rows, [&](const FileSpan* span, uint64_t key, uint64_t n) {
+      if (span == nullptr) {
+        sum = crc32c(own + (key - first) * layout.record_bytes, n * layout.record_bytes, sum);
+        return;
+      }
+      if (open_span_ != span) {
+        open_files_ = nullptr;
+        open_files_ = std::make_unique<const OpenFiles>(span->layout);
+        open_span_ = span;
+      }
+      sum = open_files_->checksum(span->row_of(key), n, sum, bytes);
+      for (const PlacedFile& file : span->layout.files) advance(n * file.stride);
+    });
+  } catch (const Error& error) {
+    if (has_code(error, code::kAborted)) throw;
+    open_span_ = nullptr;
+    return std::nullopt;
+  }
+  return sum;
+}
+
 void Findings::read_segment(uint64_t segment) {
   const RecordLayout& layout = segments_->layout();
   const std::string file_path = segments_->path(segment, generations_);
@@ -268,9 +328,13 @@ void Findings::read_block(const File& file, uint64_t block) {
   found.there = true;
   const uint64_t at = layout.block_at(block);
   std::vector<uint8_t> bytes(layout.block_bytes());
-  read_available(file, at, bytes.data(), bytes.size());
+  const uint64_t head = lies_in_files(block) ? layout.timestamps_at(block) - at : 0;  // with a hole behind the header
+  read_available(file, at, bytes.data(), head > 0 ? kBlockHeaderBytes : bytes.size());
+  if (head > 0) read_available(file, at + head, bytes.data() + head, bytes.size() - head);
   const auto sums_of = [&](uint64_t rows) {
-    return extended(begun_sums(block), layout, rows, bytes.data() + kBlockHeaderBytes, bytes.data() + (layout.timestamps_at(block) - at), bytes.data() + (layout.labels_at(block) - at));
+    const auto records = record_sum(block, rows, bytes.data() + kBlockHeaderBytes);
+    found.unreadable = !records;
+    return extended(begun_sums(block), rows, records.value_or(0), bytes.data() + (layout.timestamps_at(block) - at), bytes.data() + (layout.labels_at(block) - at));
   };
   BlockHeader stored;
   std::memcpy(&stored, bytes.data(), sizeof stored);
@@ -287,14 +351,21 @@ void Findings::read_block(const File& file, uint64_t block) {
     if (all.records != header->records || all.timestamps != header->timestamps || all.labels != header->labels) found.sums = header->rows == rows ? header : std::nullopt;
   }
   if (found.sums) {
-    found.records = actual.records == found.sums->records;
+    found.records = !found.unreadable && actual.records == found.sums->records;
     found.timestamps = actual.timestamps == found.sums->timestamps;
     found.labels = actual.labels == found.sums->labels;
   }
   // A crash may leave the last block's header torn, or of rows that do not count: the next append writes it anew.
   const bool begun = rows < layout.block_rows();
   found.header = header ? (found.sums && (*header == *found.sums || (begun && header->rows > rows))) : begun;
-  advance(bytes.size());
+  advance(bytes.size() - (head > 0 ? head - kBlockHeaderBytes : 0));
+}
+
+bool Findings::lies_in_files(uint64_t block) const {
+  const RecordLayout& layout = segments_->layout();
+  bool all = true;
+  spans_->for_pieces(block << layout.block_bits, layout.rows_of(block, size_), [&](const FileSpan* span, uint64_t, uint64_t) { all = all && span != nullptr; });
+  return all;
 }
 
 void Findings::judge_block(uint64_t block) {
@@ -308,13 +379,23 @@ void Findings::judge_block(uint64_t block) {
     add("index", index_file(), "checksums of records are damaged or lost", first, end, proven ? Remedy::kFromSegments : Remedy::kNone);
   }
   if (!found.there || !found.sums) return;
-  if (!found.records) add("segments", file, "records are damaged", first, end, Remedy::kNone);
+  if (!found.records && !found.unreadable) judge_records(first, end, file);
   for (const IndexColumn column : {IndexColumn::kTimestamp, IndexColumn::kLabel}) {
     const bool sound = column == IndexColumn::kTimestamp ? found.timestamps : found.labels;
     const bool in_index = chunks(column)[first / kChunkRows].sound;
     if (!sound) add("segments", file, std::string("the copies of ") + column_name(column) + "s are damaged", first, end, in_index ? Remedy::kFromIndex : Remedy::kNone);
   }
   if (!found.header) add("segments", file, "the head of a block is damaged", first, end, Remedy::kFromIndex);
+}
+
+/// One checksum is of all records of a block, wherever they lie.
+void Findings::judge_records(uint64_t first, uint64_t end, const std::string& segment) {
+  spans_->for_pieces(first, end - first, [&](const FileSpan* span, uint64_t key, uint64_t n) {
+    if (span == nullptr) return add("segments", segment, "records are damaged", key, key + n, Remedy::kNone);
+    const auto& files = span->layout.files;
+    const std::string name = files.size() == 1 ? files.front().path : span->layout.part;
+    add("files", name, "records are not those that were taken up" + changes_of(span->layout), key, key + n, Remedy::kNone);
+  });
 }
 
 bool Findings::blocks_prove(IndexColumn column, uint64_t chunk) const {

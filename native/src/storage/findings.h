@@ -21,6 +21,7 @@ struct BlockFinding {
   std::optional<BlockSums> entry;  // of the index
   std::optional<BlockSums> sums;   // of the rows that count: the index's, or the block's own where its bytes prove them
   bool there = false;              // its segment file exists
+  bool unreadable = false;         // a file that is not ours and holds records of it is missing or cut off
   bool header = false, records = false, timestamps = false, labels = false;  // sound
 };
 
@@ -39,6 +40,8 @@ class Findings {
   const Segments& segments() const { return *segments_; }
   const SegmentGenerations& generations() const { return generations_; }
   const KeySet& deleted() const { return deleted_; }
+  /// Spans of keys whose records lie in files.
+  const FileSpans& spans() const { return *spans_; }
   uint64_t last_deletion() const { return last_deletion_; }
   /// As the index has it, where it has one.
   const std::optional<Extent>& extent() const { return extent_; }
@@ -71,9 +74,14 @@ class Findings {
   void read_generations();
   std::vector<uint32_t> generations_found(uint64_t segment) const;
   void read_deleted();
+  void read_spans();
+  void check_files(const FileSpan& span);
+  std::optional<uint32_t> record_sum(uint64_t block, uint64_t rows, const uint8_t* own);
+  bool lies_in_files(uint64_t block) const;
   void read_segment(uint64_t segment);
   void read_block(const File& file, uint64_t block);
   void judge_block(uint64_t block);
+  void judge_records(uint64_t first, uint64_t end, const std::string& segment);
   void read_metadata();
   void add(std::string part, std::string file, std::string what, uint64_t first, uint64_t end, Remedy remedy);
   void advance(uint64_t bytes);
@@ -97,6 +105,10 @@ class Findings {
   SegmentGenerations generations_;
   KeySet deleted_;
   uint64_t last_deletion_ = 0;
+  std::unique_ptr<const FileSpans> spans_ = std::make_unique<const FileSpans>();
+  std::optional<uint64_t> span_count_;  // as the index has it
+  const FileSpan* open_span_ = nullptr;
+  std::unique_ptr<const OpenFiles> open_files_;  // of open_span_
   uint64_t log_generation_ = 0;
   bool index_damaged_ = false, log_damaged_ = false;
   uint64_t done_ = 0, total_ = 0;

@@ -17,8 +17,8 @@ uint64_t bytes_below(const std::string& folder) {
   std::error_code error;
   uint64_t bytes = 0;
   for (std::filesystem::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    std::error_code ignored;
-    if (at->is_regular_file(ignored)) bytes += at->file_size(ignored);
+    struct stat status {};
+    if (lstat(at->path().c_str(), &status) == 0 && S_ISREG(status.st_mode)) bytes += static_cast<uint64_t>(status.st_blocks) * 512;
   }
   return bytes;
 }

@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-/// Of all files below it; 0 where there is none.
+/// That all files below it take on the disk, holes not counted; 0 where there is none.
 uint64_t bytes_below(const std::string& folder);
 /// A file or a folder with all that is in it; nothing where there is none.
 void remove_folder(const std::string& path);

@@ -17,7 +17,7 @@ enum class Remedy : uint8_t {
 };
 
 struct Damage {
-  std::string part;  // "index", "segments", "state log" or "metadata"
+  std::string part;  // "index", "segments", "files" (that are not ours), "state log" or "metadata"
   std::string file;
   std::string what;
   uint64_t first = 0, end = 0;  // keys of the samples concerned; equal where none are

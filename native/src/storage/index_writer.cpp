@@ -25,7 +25,8 @@ ChunkView begun_chunk(const Store& store, const Txn& txn, IndexColumn column, ui
   return view;
 }
 
-/// The checksums of a block that has `before` rows.
+}  // namespace
+
 BlockSums sums_of(const Store& store, const Txn& txn, uint64_t block, uint64_t before) {
   if (before == 0) return begun_sums(block);
   const auto entry = store.tables->payload.get(txn, block);
@@ -33,8 +34,6 @@ BlockSums sums_of(const Store& store, const Txn& txn, uint64_t block, uint64_t b
   if (!sums || sums->rows != before) throw Error(code::kCorrupt, store.path + ": the checksums of block " + std::to_string(block) + " are damaged");
   return *sums;
 }
-
-}  // namespace
 
 template <typename T>
 void write_column(const Store& store, const Txn& txn, IndexColumn column, const T* values, uint64_t first, uint64_t rows) {
@@ -76,6 +75,22 @@ void write_payload(const Store& store, const Txn& txn, const AppendBatch& batch,
     interleave(batch, store.schema, done, rows, records);
     const BlockRows added{block, before, rows, records.data(), batch.timestamps + done, batch.labels + done};
     const BlockSums sums = extended(sums_of(store, txn, block, before), layout, rows, added.records, added.timestamps, added.labels);
+    writer.add(added, sums);
+    store.tables->payload.put(txn, block, block_entry(sums, block));
+    done += rows;
+  }
+}
+
+void write_indexed(const Store& store, const Txn& txn, const FileIndex& index, uint64_t first, SegmentWriter& writer) {
+  const RecordLayout& layout = store.segments->layout();
+  const uint64_t rows_in_all = index.timestamps.size();
+  for (uint64_t done = 0; done < rows_in_all;) {
+    const uint64_t block = (first + done) / layout.block_rows();
+    const uint64_t before = (first + done) % layout.block_rows();
+    const uint64_t rows = std::min(rows_in_all - done, layout.block_rows() - before);
+    const BlockRows added{block, before, rows, nullptr, index.timestamps.data() + done, index.labels.data() + done};
+    const uint32_t records = index.records[block - first / layout.block_rows()];
+    const BlockSums sums = extended(sums_of(store, txn, block, before), rows, records, added.timestamps, added.labels);
     writer.add(added, sums);
     store.tables->payload.put(txn, block, block_entry(sums, block));
     done += rows;

@@ -111,6 +111,7 @@ class Rebuild {
     Txn txn(*store.env, false);
     store.put(txn, store.tables->meta, "schema", schema_text(store.schema));
     for (const auto& [key, value] : found_.state()) store.put(txn, store.tables->state, key, value);
+    if (const uint64_t spans = found_.spans().all().size(); spans > 0) store.put_span_count(txn, {spans, spans + 1});
     for (const auto& [segment, generation] : found_.generations()) {
       if (generation > 0) store.tables->segment.put(txn, segment, generation_entry(segment, generation));
     }

@@ -108,7 +108,7 @@ void SegmentWriter::add(const BlockRows& rows, const BlockSums& sums) {
   const uint64_t segment = layout.segment_of(rows.block);
   if (files_.empty() || files_.back().first != segment) files_.emplace_back(segment, segments_.open_for_writing(segment, generations_));
   const File& file = files_.back().second;
-  file.write_at(layout.records_at(rows.block) + rows.before * layout.record_bytes, rows.records, rows.rows * layout.record_bytes);
+  if (rows.records != nullptr) file.write_at(layout.records_at(rows.block) + rows.before * layout.record_bytes, rows.records, rows.rows * layout.record_bytes);
   file.write_at(layout.timestamps_at(rows.block) + rows.before * sizeof(int64_t), rows.timestamps, rows.rows * sizeof(int64_t));
   file.write_at(layout.labels_at(rows.block) + rows.before * sizeof(float), rows.labels, rows.rows * sizeof(float));
   const BlockHeader header = block_header(sums, rows.block, layout);

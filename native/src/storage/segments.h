@@ -13,7 +13,7 @@
 
 namespace sluice {
 
-/// Rows of one block, behind the `before` rows that it has already.
+/// Rows of one block, behind the `before` rows that it has already. records: null where they lie in files.
 struct BlockRows {
   uint64_t block, before, rows;
   const uint8_t* records;

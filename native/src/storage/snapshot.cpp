@@ -23,6 +23,8 @@ class SnapshotImpl final : public Snapshot {
     generations_ = store_->generations(txn_, extent_);
     segments_ = store_->segments->map(extent_.size, generations_);
     if (extent_.deleted > 0) deleted_ = store_->deleted(txn_, extent_);
+    spans_ = store_->spans(txn_);
+    mapped_spans_ = std::vector<std::atomic<const MappedSpan*>>(spans_->by_key().size());
     for (auto& column : gathered_) column = std::vector<std::atomic<const uint8_t*>>(chunks);
     payload_ready_ = std::vector<std::atomic<bool>>(verified_payload_.size());
   }
@@ -34,6 +36,8 @@ class SnapshotImpl final : public Snapshot {
     static const KeySet none;
     return deleted_ ? *deleted_ : none;
   }
+
+  bool has_files() const override { return !spans_->empty(); }
 
   ColumnSpan span(IndexColumn column, uint64_t first, uint64_t rows) const override {
     if (first > extent_.size || rows > extent_.size - first) {
@@ -67,7 +71,8 @@ class SnapshotImpl final : public Snapshot {
     }
   }
 
-  void gather(const uint64_t* keys, size_t n, int64_t* timestamps, float* labels, const uint8_t** records) const override {
+  void gather(const uint64_t* keys, size_t n, int64_t* timestamps, float* labels, const uint8_t** records, RecordMemory* memory) const override {
+    if (records != nullptr && has_files()) make_room(n, memory);
     for (size_t i = 0; i < n; i += kGatherBlock) {
       const size_t block = std::min(kGatherBlock, n - i);
       for (size_t k = i; k < i + block; ++k) {
@@ -76,7 +81,8 @@ class SnapshotImpl final : public Snapshot {
       }
       if (timestamps != nullptr) gather_column(IndexColumn::kTimestamp, keys + i, block, timestamps + i);
       if (labels != nullptr) gather_column(IndexColumn::kLabel, keys + i, block, labels + i);
-      if (records != nullptr) gather_records(keys + i, block, records + i);
+      if (records != nullptr && has_files()) gather_placed(keys + i, block, memory->data() + i * layout_.record_bytes, records + i);
+      else if (records != nullptr) gather_records(keys + i, block, records + i);
     }
   }
 
@@ -147,21 +153,103 @@ class SnapshotImpl final : public Snapshot {
     }
   }
 
+  void make_room(size_t n, RecordMemory* memory) const {
+    if (memory == nullptr) throw Error(code::kArgument, "records of " + store_->path + " lie in files: memory is needed to put them together");
+    if (memory->size() < n * layout_.record_bytes) memory->resize(n * layout_.record_bytes);
+  }
+
+  /// At most kGatherBlock records, some of which may lie in files: those of one span together, so that their cache misses
+  /// overlap. `memory` has room for all of them.
+  void gather_placed(const uint64_t* keys, size_t n, uint8_t* memory, const uint8_t** records) const {
+    size_t span_of[kGatherBlock];
+    for (size_t i = 0; i < n; ++i) {
+      span_of[i] = i > 0 && span_of[i - 1] != FileSpans::npos && has(span_of[i - 1], keys[i]) ? span_of[i - 1] : spans_->find(keys[i]);
+      const uint64_t block = keys[i] >> layout_.block_bits;
+      if (!payload_ready_[block].load(std::memory_order_acquire)) verify_payload(block);
+      if (span_of[i] == FileSpans::npos) records[i] = segments_[keys[i] >> layout_.segment_bits] + layout_.record_at(keys[i]);
+    }
+    for (size_t first = 0; first < n; ++first) {
+      const size_t span = span_of[first];
+      if (span == FileSpans::npos) continue;
+      uint64_t found[kGatherBlock];
+      uint8_t* places[kGatherBlock];
+      size_t count = 0;
+      for (size_t i = first; i < n; ++i) {
+        if (span_of[i] != span) continue;
+        span_of[i] = FileSpans::npos;
+        found[count] = keys[i];
+        records[i] = places[count++] = memory + i * layout_.record_bytes;
+      }
+      const MappedSpan& mapped = mapped_span(span);
+      mapped.prefetch(found, count);
+      mapped.assemble(found, count, places);
+    }
+  }
+
+  bool has(size_t span, uint64_t key) const { return key >= spans_->by_key()[span]->first && key < spans_->by_key()[span]->end(); }
+
+  const MappedSpan& mapped_span(size_t span) const {
+    std::atomic<const MappedSpan*>& slot = mapped_spans_[span];
+    if (const MappedSpan* mapped = slot.load(std::memory_order_acquire)) return *mapped;
+    const std::lock_guard lock(mapping_);
+    if (const MappedSpan* mapped = slot.load(std::memory_order_acquire)) return *mapped;
+    const MappedSpan& fresh = opened_spans_.emplace_back(*spans_->by_key()[span], store_->schema, store_->file_maps);
+    slot.store(&fresh, std::memory_order_release);
+    return fresh;
+  }
+
   /// Only the look into LMDB is one thread's at a time: threads that gather check their blocks side by side.
   void verify_payload(uint64_t block) const {
     const uint64_t first = block << layout_.block_bits;
     const auto rows = static_cast<uint32_t>(layout_.rows_of(block, extent_.size));
     std::atomic<uint32_t>& verified = *verified_payload_[block];
-    if (verified.load(std::memory_order_acquire) != rows) {
-      const uint64_t segment = layout_.segment_of(block);
-      const std::string name = store_->segments->path(segment, generations_) + ": the records of keys " + std::to_string(first) + " to " + std::to_string(first + rows - 1);
+    const uint32_t mark = verified_mark(first, rows);
+    if (mark == 0 || verified.load(std::memory_order_acquire) != mark) {
+      const std::string name = place_of(first, rows) + ": the records of keys " + std::to_string(first) + " to " + std::to_string(first + rows - 1);
       const BlockSums sums = payload_sums(block, name);
-      const uint8_t* records = segments_[segment] + layout_.records_at(block);
-      const uint32_t crc = crc32c(records, rows * layout_.record_bytes, chunk_seed(ChunkKind::kPayload, block));
-      if (sums.rows != rows || crc != sums.records) throw Error(code::kCorrupt, name + " are damaged: their checksum does not match");
-      verified.store(rows, std::memory_order_release);
+      if (sums.rows != rows || record_sum(first, rows) != sums.records) throw Error(code::kCorrupt, name + " are damaged: their checksum does not match" + changes(first, rows));
+      verified.store(mark, std::memory_order_release);
     }
     payload_ready_[block].store(true, std::memory_order_release);
+  }
+
+  /// Checksum of a block's records, wherever they lie.
+  uint32_t record_sum(uint64_t first, uint64_t rows) const {
+    uint32_t sum = chunk_seed(ChunkKind::kPayload, first >> layout_.block_bits);
+    spans_->for_pieces(first, rows, [&](const FileSpan* span, uint64_t key, uint64_t n) {
+      if (span != nullptr) sum = mapped_span(spans_->find(key)).checksum(key, n, sum);
+      else sum = crc32c(segments_[key >> layout_.segment_bits] + layout_.record_at(key), n * layout_.record_bytes, sum);
+    });
+    return sum;
+  }
+
+  /// What counts as verified: so many rows, and of files those that are mapped now. 0: nothing, after very many changes.
+  uint32_t verified_mark(uint64_t first, uint32_t rows) const {
+    uint32_t version = 0;
+    spans_->for_pieces(first, rows, [&](const FileSpan* span, uint64_t key, uint64_t) {
+      if (span != nullptr) version = std::max(version, mapped_span(spans_->find(key)).version());
+    });
+    return version < (1U << 15) ? version << 17 | rows : 0;
+  }
+
+  /// The files in which a block's records lie.
+  std::string place_of(uint64_t first, uint64_t rows) const {
+    std::string names;
+    spans_->for_pieces(first, rows, [&](const FileSpan* span, uint64_t key, uint64_t) {
+      const std::string name = span == nullptr ? store_->segments->path(key >> layout_.segment_bits, generations_) : files_text_of(*span);
+      names += (names.empty() ? "" : ", ") + name;
+    });
+    return names;
+  }
+
+  static std::string files_text_of(const FileSpan& span) {
+    return span.layout.files.size() == 1 ? span.layout.files.front().path : span.layout.part + " (" + std::to_string(span.layout.files.size()) + " files)";
+  }
+
+  std::string changes(uint64_t first, uint64_t rows) const {
+    std::string found;
+    spans_->for_pieces(first, rows, [&](const FileSpan* span, uint64_t, uint64_t) { found += span == nullptr ? "" : changes_of(span->layout); });
+    return found;
   }
 
   BlockSums payload_sums(uint64_t block, const std::string& name) const {
@@ -185,6 +273,10 @@ class SnapshotImpl final : public Snapshot {
   mutable ScanTrail trails_[2];
   mutable std::vector<std::atomic<const uint8_t*>> gathered_[2];  // of chunks that gather() has touched
   mutable std::vector<std::atomic<bool>> payload_ready_;
+  std::shared_ptr<const FileSpans> spans_;
+  mutable std::mutex mapping_;  // guards opened_spans_
+  mutable std::deque<MappedSpan> opened_spans_;
+  mutable std::vector<std::atomic<const MappedSpan*>> mapped_spans_;  // by the order of spans_->by_key()
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "storage/store.h"
 
+#include <algorithm>
 #include <cstring>
 #include <future>
 #include <map>
@@ -91,6 +92,51 @@ std::vector<Deletion> Store::deletions(const Txn& txn) const {
     all.push_back(parse_deletion(deletion_key(n), *text, path));
   }
   return all;
+}
+
+SpanCount Store::span_count(const Txn& txn) const {
+  const auto value = get(txn, tables->meta, "files");
+  if (!value) return {};
+  const auto count = parse_span_count(*value);
+  if (!count) throw Error(code::kCorrupt, path + " is damaged: it does not tell how many files its samples lie in");
+  return *count;
+}
+
+std::optional<SpanCount> Store::parse_span_count(std::string_view value) {
+  SpanCount count;
+  if (value.size() != sizeof count) return std::nullopt;
+  std::memcpy(&count, value.data(), sizeof count);
+  return count;
+}
+
+void Store::put_span_count(const Txn& txn, const SpanCount& count) const { put(txn, tables->meta, "files", std::string_view(reinterpret_cast<const char*>(&count), sizeof count)); }
+
+std::shared_ptr<const FileSpans> Store::spans(const Txn& txn) const {
+  const SpanCount known = span_count(txn);
+  const std::lock_guard lock(spans_mutex_);
+  if (spans_ && spans_of_ == known.changes) return spans_;
+  std::vector<FileSpan> all;
+  for (uint64_t n = 1; n <= known.count; ++n) {
+    const auto text = get(txn, tables->state, files_key(n));
+    if (!text) throw Error(code::kCorrupt, path + " is damaged: entry " + std::to_string(n) + " of the files that its samples lie in is missing");
+    all.push_back(parse_files(files_key(n), *text, schema, path));
+  }
+  spans_ = std::make_shared<const FileSpans>(std::move(all));
+  spans_of_ = known.changes;
+  return spans_;
+}
+
+StateEntries Store::put_spans(const Txn& txn, const std::vector<FileSpan>& spans) const {
+  SpanCount known = span_count(txn);
+  StateEntries entries;
+  for (const FileSpan& span : spans) {
+    known.count = std::max(known.count, span.number);
+    entries.emplace_back(files_key(span.number), files_text(span));
+    put(txn, tables->state, entries.back().first, entries.back().second);
+  }
+  ++known.changes;
+  put_span_count(txn, known);
+  return entries;
 }
 
 SegmentGenerations Store::generations(const Txn& txn, const Extent& extent) const {

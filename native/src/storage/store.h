@@ -12,6 +12,7 @@
 #include "storage/chunk.h"
 #include "storage/dataset.h"
 #include "storage/deletions.h"
+#include "storage/file_records.h"
 #include "storage/layout.h"
 #include "storage/lmdb_env.h"
 #include "storage/segments.h"
@@ -43,6 +44,11 @@ struct Extent {
   uint64_t rewritten = 0;  // how often a segment was replaced
 };
 
+/// Of the entries of FileSpan: how many there are, and how often one was put. The table meta holds it once there are some.
+struct SpanCount {
+  uint64_t count = 0, changes = 0;
+};
+
 struct Tables {
   Tables(const Txn& txn, bool create);
   Table meta, state, timestamp, label, payload, deleted, segment;
@@ -57,8 +63,12 @@ struct Store {
   std::unique_ptr<Segments> segments;
   std::unique_ptr<StateLog> log;  // null where samples have no columns: without segments there is nothing to repair from
   Verified verified_timestamps, verified_labels, verified_payload;
+  FileMaps file_maps;
 
   Extent extent(const Txn& txn) const;
+  SpanCount span_count(const Txn& txn) const;
+  static std::optional<SpanCount> parse_span_count(std::string_view value);
+  void put_span_count(const Txn& txn, const SpanCount& count) const;
   /// Nothing where the entry is none.
   static std::optional<Extent> parse_extent(std::string_view value);
   void put_extent(const Txn& txn, const Extent& extent) const;
@@ -68,6 +78,11 @@ struct Store {
   std::vector<Deletion> deletions(const Txn& txn) const;
   /// Generations of the segment files that were replaced.
   SegmentGenerations generations(const Txn& txn, const Extent& extent) const;
+
+  /// The spans of keys whose records lie in files, as the transaction sees them; kept until there are others.
+  std::shared_ptr<const FileSpans> spans(const Txn& txn) const;
+  /// Puts spans as they are to be, new ones with the numbers after the last; returns their entries. commit() takes them, too.
+  StateEntries put_spans(const Txn& txn, const std::vector<FileSpan>& spans) const;
 
   /// Commits with this extent: `entries`, which are in the transaction already, get into the log, too; log and `rows` are
   /// durable first.
@@ -83,6 +98,9 @@ struct Store {
   mutable std::mutex deleted_mutex_;
   mutable std::shared_ptr<const KeySet> deleted_;
   mutable uint64_t deleted_of_ = 0;  // Extent::deletions
+  mutable std::mutex spans_mutex_;
+  mutable std::shared_ptr<const FileSpans> spans_;
+  mutable uint64_t spans_of_ = 0;  // SpanCount::changes
 
   /// Writes the entries to the log and notes in the extent how far it counts then. The file is to be synced, where one is
   /// returned.

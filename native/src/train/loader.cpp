@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "train/criterion.h"
-#include "train/read_ahead.h"
+#include "base/read_ahead.h"
 
 namespace sluice {
 
@@ -16,6 +16,8 @@ namespace {
 constexpr uint32_t kMostThreads = 64;
 constexpr uint32_t kAhead = 3;  // slots beyond one a thread: the consumer's, and some that are ready
 constexpr size_t kLeastSlots = 2;
+constexpr size_t kAssembledBytes = size_t{128} << 10;  // of records that are put together from files and encoded while they lie in a cache
+constexpr size_t kLeastAssembled = 16;                 // records, whatever their size
 
 uint32_t threads_of(const LoaderOptions& options, const Encoder& encoder) {
   if (options.threads > 0) return std::min(options.threads, kMostThreads);
@@ -136,15 +138,23 @@ void Loader::fill(Slot& slot, const Claim& claim, Scratch& scratch) {
   scratch.timestamps.resize(n);
   scratch.records.resize(n);
   set_.get(claim.order->data() + first, n, slot.keys(), slot.weights());
-  data_->gather(slot.keys(), n, scratch.timestamps.data(), slot.labels(), scratch.records.data());
-  read_ahead(scratch.records.data(), n, record_bytes_);
-  for (size_t i = 0; i < n; ++i) check_label(options_.criterion, slot.labels()[i], slot.keys()[i], options_.outputs);
   std::optional<Augment> augment;
   if (options_.augment && !options_.validation) augment = Augment{options_.seed, claim.batch / batches_per_epoch_};
-  EncodedRows inputs = slot.inputs();
-  inputs.stride = n;
-  encoder_.encode({n, slot.keys(), scratch.timestamps.data(), scratch.records.data()}, augment, inputs, &cancelled_);
+  const size_t part = data_->has_files() ? std::max<size_t>(kLeastAssembled, kAssembledBytes / std::max<size_t>(1, record_bytes_)) : n;
+  for (size_t at = 0; at < n; at += part) encode(slot, at, std::min(part, n - at), n, augment, scratch);
   slot.content = slot.batch(n);
+}
+
+/// Reads and encodes n rows from number `first` on of a batch of `rows`.
+void Loader::encode(Slot& slot, size_t first, size_t n, size_t rows, const std::optional<Augment>& augment, Scratch& scratch) {
+  const uint64_t* keys = slot.keys() + first;
+  float* labels = slot.labels() + first;
+  data_->gather(keys, n, scratch.timestamps.data(), labels, scratch.records.data(), &scratch.memory);
+  if (!data_->has_files()) read_ahead(scratch.records.data(), n, record_bytes_);
+  for (size_t i = 0; i < n; ++i) check_label(options_.criterion, labels[i], keys[i], options_.outputs);
+  EncodedRows inputs = encoder_.from_row(slot.inputs(), first);
+  inputs.stride = rows;
+  encoder_.encode({n, keys, scratch.timestamps.data(), scratch.records.data()}, augment, inputs, &cancelled_);
 }
 
 const Batch* Loader::next() {

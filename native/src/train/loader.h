@@ -74,6 +74,7 @@ class Loader {
   struct Scratch {
     std::vector<int64_t> timestamps;
     std::vector<const uint8_t*> records;
+    RecordMemory memory;
   };
   struct Claim {
     uint64_t batch = 0;
@@ -87,6 +88,7 @@ class Loader {
   void produce() noexcept;
   bool claim(Claim& claim);
   void fill(Slot& slot, const Claim& claim, Scratch& scratch);
+  void encode(Slot& slot, size_t first, size_t n, size_t rows, const std::optional<Augment>& augment, Scratch& scratch);
   Slot& slot_of(uint64_t batch) { return *slots_[batch % slots_.size()]; }
 
   std::shared_ptr<Snapshot> data_;

@@ -21,9 +21,9 @@ using namespace testing;
 constexpr uint64_t kRows = 2 * kChunkRows + 500;
 const Schema kBytesSchema{{{"x", ColumnType::kF32}, {"secret", ColumnType::kBytes, {64}}}, LabelKind::kReal, 0};
 
-CompactReport compact(const std::string& path) {
+CompactReport compact(const std::string& path, bool copy = false) {
   const StopFlag stop;
-  return compact_dataset(path, stop, [](uint64_t, uint64_t) {});
+  return compact_dataset(path, copy, stop, [](uint64_t, uint64_t) {});
 }
 
 CheckReport check(const std::string& path, bool repair = false) {

@@ -1,4 +1,4 @@
-#include "train/read_ahead.h"
+#include "base/read_ahead.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -99,6 +99,9 @@ Napi::Value compact_job(Call& call, const std::shared_ptr<StopFlag>& stop, const
       object.Set("inFiles", static_cast<double>(result.in_files));
       object.Set("bytesBefore", static_cast<double>(result.bytes_before));
       object.Set("bytesAfter", static_cast<double>(result.bytes_after));
+      const Napi::Array in_use = Napi::Array::New(env, result.values_in_use.size());
+      for (uint32_t i = 0; i < result.values_in_use.size(); ++i) in_use.Set(i, result.values_in_use[i]);
+      object.Set("valuesInUse", in_use);
       return object;
     };
   });

@@ -37,6 +37,8 @@ add_library(sluice_data STATIC
   src/storage/index_writer.cpp
   src/storage/lmdb_env.cpp
   src/storage/metadata.cpp
+  src/storage/metadata_format.cpp
+  src/storage/metadata_upkeep.cpp
   src/storage/page_walk.cpp
   src/storage/repair.cpp
   src/storage/scan_trail.cpp

@@ -39,6 +39,7 @@ async function stageDataset(from: string, to: string): Promise<void> {
   await linkAll(join(from, 'segments'), join(to, 'segments'), isKept);
   await stageIndex(from, to);
   await linkAll(join(from, 'segments'), join(to, 'segments'), isKept);
+  await copyFileTo(join(from, 'schema'), join(to, 'schema'));
   for (const pipeline of await namesIn(join(from, 'metadata'))) {
     const values = join(from, 'metadata', pipeline);
     if ((await namesIn(values)).includes('data.mdb')) await Dataset.copyEnvironment(values, join(to, 'metadata', pipeline));

@@ -22,9 +22,9 @@ export default defineCommand({
       try {
         const report = await compactDataset(args.data, id, { copy: args.copy, signal, onProgress: (done) => bar.to(done) });
         bar.end();
-        const { samples, segments, inFiles, bytesBefore, bytesAfter, by } = report;
+        const { samples, segments, inFiles, bytesBefore, bytesAfter, valuesInUse, by } = report;
         const text = `${id}: ${formatCount(samples)} deleted samples taken out of ${formatCount(segments)} segments${byText(by)}; ${formatBytes(bytesBefore)} before, ${formatBytes(bytesAfter)} now`;
-        print(mode, `${text}${inFiles === 0 ? '' : inFilesText(id, inFiles)}`, report);
+        print(mode, `${text}${inFiles === 0 ? '' : inFilesText(id, inFiles)}${inUseText(valuesInUse)}`, report);
       } catch (error) {
         bar.end();
         throw error;
@@ -34,3 +34,9 @@ export default defineCommand({
 
 const inFilesText = (id: string, samples: number) =>
   `\n  ${formatCount(samples)} of the deleted samples have their records in files that are not Sluice's, which stay as they are\n  take the records around them in, and then remove them from the files: sluice compact ${id} --copy`;
+
+/** Whose values stay as they are. */
+function inUseText(pipelines: readonly string[]): string {
+  if (pipelines.length === 0) return '';
+  return `\nin use, and left as they are: values of ${pipelines.join(', ')}; compact again when no training of theirs runs`;
+}

@@ -40,6 +40,22 @@ test('finds damage, names the samples, repairs what it can; the pipeline goes on
     assert.match(lost.out, /segments\/00000000\.seg: records are damaged \(samples 0 to 3999\): cannot be repaired/);
   }));
 
+test('samples whose index and state log are both lost can be read again, and no more are ingested', () =>
+  inWorkplace(async ({ folder, write }) => {
+    write('p.yaml', changed({}));
+    assert.is(sluice(folder, 'run', 'p.yaml').code, 0);
+    const [id] = readdirSync(join(folder, 'sluice-data/datasets')) as [string];
+    const dataset = join(folder, 'sluice-data/datasets', id);
+    for (const part of ['index', 'state.log']) rmSync(join(dataset, part), { recursive: true });
+    const repaired = sluice(folder, 'fsck', id, '--repair');
+    assert.match(repaired.out, /how far ingestion came/);
+    assert.match(sluice(folder, 'fsck', id).out, /: 4,000 samples, .* sound/);
+    assert.match(sluice(folder, 'ls', 'datasets', '--stats').out, /labels .*0: .*1: /);
+    const refused = sluice(folder, 'ingest', 'p.yaml');
+    assert.match(refused.err, 'E_CHANGED');
+    assert.match(refused.err, 'nothing tells how far ingestion came');
+  }));
+
 test('a damaged training set is named', () =>
   inWorkplace(async ({ folder, write }) => {
     write('p.yaml', changed({}));

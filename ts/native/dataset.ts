@@ -83,7 +83,7 @@ export class Dataset {
 
   /**
    * Takes deleted samples out of the bytes in the folder `path`: segments that hold some are written anew with zeros in their
-   * place, the index without its free pages. Readers that are open go on; a kill at any moment leaves the old files or the
+   * place, the index and the values of samples without their free pages (values that somebody has open stay: valuesInUse). Readers that are open go on; a kill at any moment leaves the old files or the
    * new ones. E_NOT_FOUND, E_LOCKED (while another process writes), E_CORRUPT (check and repair first), E_ABORTED (between
    * segments), E_IO, E_NO_SPACE, E_READ_ONLY; with `copy` E_NOT_FOUND and E_CORRUPT for the files.
    */

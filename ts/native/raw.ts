@@ -37,9 +37,16 @@ export type RawDeletion = { number: number; timeMs: number; reason: string; rang
 export type RawCompactProgress = { segments: number; totalSegments: number };
 /**
  * samples: deleted ones that were in the bytes still; segments: that were written anew; inFiles: deleted ones whose records lie
- * in files that are not ours.
+ * in files that are not ours; valuesInUse: pipelines whose recorded values were not written anew.
  */
-export type RawCompactReport = { samples: number; segments: number; inFiles: number; bytesBefore: number; bytesAfter: number };
+export type RawCompactReport = {
+  samples: number;
+  segments: number;
+  inFiles: number;
+  bytesBefore: number;
+  bytesAfter: number;
+  valuesInUse: string[];
+};
 /** Of the samples that were not deleted; classes: samples of each, [] where the label is a number. */
 export type RawLabelStatistics = { samples: number; mean: number; deviation: number; least: number; greatest: number; classes: number[] };
 

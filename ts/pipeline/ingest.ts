@@ -49,11 +49,15 @@ function openDefined(path: string, config: LoadedPipeline['config']['dataset']):
   const dataset = openOrCreate(path, schemaOf(config));
   const earlier = dataset.state('definition');
   if (earlier === definition) return dataset;
-  if (earlier === null) {
+  if (earlier === null && dataset.size() === 0) {
     dataset.setState('definition', definition);
     return dataset;
   }
   try {
+    if (earlier === null) {
+      const hint = 'its samples can be read still; to ingest, give the dataset another id, or remove its folder to ingest it again';
+      throw new SluiceError('E_CHANGED', `dataset ${config.id} has samples, but nothing tells how far ingestion came`, { hint });
+    }
     if (dataset.size() > 0 || existsSync(join(path, 'waiting'))) {
       const hint = 'give the dataset another id, or remove its folder to ingest it again';
       throw new SluiceError('E_CHANGED', `dataset ${config.id} was ingested with another time, label or columns: ${earlier}`, { hint });

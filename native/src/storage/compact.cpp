@@ -41,7 +41,7 @@ class Compaction {
   CompactReport run() {
     CompactReport report;
     remove_leftovers();
-    report.bytes_before = bytes_below(path_ + "/index") + bytes_below(path_ + "/segments");
+    report.bytes_before = bytes();
     report.samples = fresh_.size();
     if (!fresh_.empty() || (copy_ && deleted_in_files(0, before_.size) > 0)) {
       report.segments = rewrite_segments();
@@ -53,11 +53,14 @@ class Compaction {
     spans_ = store_->spans(Txn(*store_->env, true));
     report.in_files = deleted_in_files(0, before_.size);
     write_index_anew();
-    report.bytes_after = bytes_below(path_ + "/index") + bytes_below(path_ + "/segments");
+    report.values_in_use = compact_metadata(path_);
+    report.bytes_after = bytes();
     return report;
   }
 
  private:
+  uint64_t bytes() const { return bytes_below(path_ + "/index") + bytes_below(path_ + "/segments") + bytes_below(path_ + "/metadata"); }
+
   /// What a compaction or repair that was cut off left, and what a repair kept.
   void remove_leftovers() const {
     const std::lock_guard lock(writing_);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/fair_mutex.h"
 #include "base/stop.h"
@@ -16,14 +17,15 @@ struct CompactReport {
   uint64_t samples = 0;   // deleted ones that were in the bytes still
   uint64_t segments = 0;  // written anew
   uint64_t in_files = 0;  // deleted ones whose records lie in files that are not ours, still
-  uint64_t bytes_before = 0, bytes_after = 0;  // of index and segments
+  uint64_t bytes_before = 0, bytes_after = 0;  // of index, segments and values
+  std::vector<std::string> values_in_use;      // folders of values that stay as they are, since somebody has them open
 };
 
 /// Records that lie in files that are not ours stay there, those of deleted samples included, unless `copy` is set: then each
 /// segment that has such a sample takes all its records in, and what of it lies in files counts no more (E_CORRUPT where they
 /// are not what they were, E_NOT_FOUND).
 /// Writes each segment that holds deleted samples anew beside the old one, with zeros in their place, and the index without
-/// its free pages; sets their values in the columns beside the dataset to missing. A deleted sample's timestamp becomes that
+/// its free pages; sets their values in the columns beside the dataset to missing and writes these files anew, too. A deleted sample's timestamp becomes that
 /// of the sample before it, so that times stay in order. A reader with an older snapshot keeps what it sees; a kill at any
 /// moment leaves the old files or the new ones. Removes damaged indices that a repair kept. E_LOCKED, E_CORRUPT where the
 /// index has to be repaired first, E_NO_SPACE, E_ABORTED between segments.

@@ -270,7 +270,10 @@ std::shared_ptr<Dataset> Dataset::create(const std::string& path, const Schema& 
   make_folders(path);
   File lock = lock_for_writing(path);
   auto store = open_store(path, true, &schema);
-  if (schema.record_bytes() > 0) make_folders(path + "/segments");
+  if (schema.record_bytes() > 0) {
+    make_folders(path + "/segments");
+    write_schema_copy(path, schema);
+  }
   for (const std::string& folder : {index_folder(path), path, path + "/.."}) sync_folder(folder);
   return std::make_shared<DatasetImpl>(std::move(store), std::move(lock));
 }

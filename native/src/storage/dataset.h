@@ -9,6 +9,7 @@
 //                              (each value followed by a CRC32C of key and value)
 //   <path>/segments/NNNNNNNN.seg  blocks of fixed-width records, with their timestamps and labels (see layout.h)
 //   <path>/state.log              schema and state once more (see state_log.h)
+//   <path>/schema                 the schema alone, for segments that are all that is left
 //
 // How many records a block and a segment have follows from their size (see layout.h).
 // Keys are dense: the sample with key k is the k-th that was appended. A record holds the schema's columns in order,

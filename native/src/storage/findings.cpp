@@ -50,9 +50,10 @@ CheckReport Findings::report() && {
 void Findings::collect() {
   read_index();
   read_log();
+  read_schema_copy();
   decide_size();
   if (!rebuildable()) {
-    if (!schema_) add("index", index_file(), "neither the index nor the state log tells the schema", 0, 0, Remedy::kNone);
+    if (!schema_) add("index", index_file(), "neither the index, nor the state log, nor the copy of the schema tells the schema", 0, 0, Remedy::kNone);
     else add("index", index_file(), "neither the index nor the state log tells how many samples there are", 0, 0, Remedy::kNone);
     return read_metadata();
   }
@@ -131,14 +132,54 @@ void Findings::read_log() {
   if (!sound_index && !log_->whole) damaged("its record at byte " + std::to_string(log_->end.end) + " is damaged or cut off", remedy);
 }
 
+/// A missing one costs nothing as long as the index is there: a repair writes it without a word.
+void Findings::read_schema_copy() {
+  if (schema_ && schema_->record_bytes() == 0) return;
+  const auto copy = sluice::read_schema_copy(path_);
+  schema_copy_damaged_ = !copy || (schema_ && schema_text(*copy) != schema_text(*schema_));
+  if (copy && !schema_) schema_ = copy;
+  if (schema_copy_damaged_ && path_exists(path_ + "/schema")) add("segments", path_ + "/schema", "the copy of the schema is damaged", 0, 0, schema_ ? Remedy::kFromIndex : Remedy::kNone);
+}
+
+/// Where neither index nor log is left: as many as the blocks' heads tell of, up to the first that is damaged or not full. The
+/// last ones may be of a commit that never came.
+uint64_t Findings::rows_in_segments() const {
+  const RecordLayout& layout = segments_->layout();
+  uint64_t rows = 0;
+  for (uint64_t segment = 0; layout.record_bytes > 0; ++segment) {
+    uint32_t newest = 0;
+    for (const uint32_t generation : generations_found(segment)) newest = std::max(newest, generation);
+    const std::string file_path = segments_->path(segment, newest);
+    if (!path_exists(file_path)) return rows;
+    const File file(file_path, O_RDONLY);
+    const uint64_t end = (segment + 1) * layout.segment_rows();
+    for (; rows < end; rows += layout.block_rows()) {
+      const uint64_t block = rows >> layout.block_bits;
+      BlockHeader stored;
+      read_available(file, layout.block_at(block), reinterpret_cast<uint8_t*>(&stored), sizeof stored);
+      const auto header = parse_block_header(stored, block, layout);
+      if (!header) return rows;
+      if (header->rows < layout.block_rows()) return rows + header->rows;
+    }
+  }
+  return rows;
+}
+
 /// The index decides, unless its meta pages or its entries are lost: then the log may know of a later commit.
 void Findings::decide_size() {
   const bool index_decides = extent_ && index_.pages->metas_sound();
   const bool log_decides = log_ && !index_decides && (!extent_ || log_->size >= extent_->size);
   size_known_ = extent_ || log_;
-  if (!schema_ || !size_known_) return;
-  size_ = log_decides ? log_->size : extent_->size;
+  if (!schema_) return;
   segments_ = std::make_unique<Segments>(path_ + "/segments", schema_->record_bytes());
+  if (!size_known_) {
+    size_ = rows_in_segments();
+    size_known_ = size_ > 0;
+    if (!size_known_) return;
+    add("index", index_file(), "entries of the state are lost with the state log: how far ingestion came, codes of categories, which samples were deleted; the samples can be read, and no more be ingested", 0, 0, Remedy::kFromSegments);
+    return;
+  }
+  size_ = log_decides ? log_->size : extent_->size;
   if (log_ && log_->size == size_ && (log_decides || !state_whole_)) {
     state_ = log_->entries;
     state_.erase("");
@@ -212,7 +253,7 @@ void Findings::read_generations() {
   }
 }
 
-/// Of the segment's files that are there.
+/// Of the segment's files that are there and were replaced once at least.
 std::vector<uint32_t> Findings::generations_found(uint64_t segment) const {
   std::vector<uint32_t> found;
   std::error_code error;

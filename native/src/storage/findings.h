@@ -32,7 +32,7 @@ class Findings {
   void collect();
 
   const std::string& path() const { return path_; }
-  /// Known where index or log tell it: without them nothing can be repaired.
+  /// Known where index, log or the schema's copy tell it: without them nothing can be repaired.
   const std::optional<Schema>& schema() const { return schema_; }
   /// Samples that count.
   uint64_t size() const { return size_; }
@@ -52,6 +52,7 @@ class Findings {
   /// The index has to be written anew.
   bool index_damaged() const { return index_damaged_; }
   bool log_damaged() const { return log_damaged_; }
+  bool schema_copy_damaged() const { return schema_copy_damaged_; }
 
   /// The stored value of a chunk, sound or not; nothing where it is lost.
   std::optional<std::string> chunk_value(IndexColumn column, uint64_t chunk) const;
@@ -67,7 +68,9 @@ class Findings {
   void read_index();
   void read_entries();
   void read_log();
+  void read_schema_copy();
   void decide_size();
+  uint64_t rows_in_segments() const;
   void read_column(IndexColumn column);
   void judge_chunks(IndexColumn column);
   void read_payload_entries();
@@ -110,7 +113,7 @@ class Findings {
   const FileSpan* open_span_ = nullptr;
   std::unique_ptr<const OpenFiles> open_files_;  // of open_span_
   uint64_t log_generation_ = 0;
-  bool index_damaged_ = false, log_damaged_ = false;
+  bool index_damaged_ = false, log_damaged_ = false, schema_copy_damaged_ = false;
   uint64_t done_ = 0, total_ = 0;
   CheckReport report_;
 };

@@ -190,12 +190,26 @@ uint64_t Env::file_offset(const void* value) const {
   return field<uint64_t>(page, 0) * page_bytes_ + kPageHeader;
 }
 
-std::pair<uintptr_t, size_t> Env::map_of(const void* value) const {
-  MDB_envinfo info{};
-  check_lmdb(mdb_env_info(env_, &info), "read " + folder_);
-  const uintptr_t map = reinterpret_cast<uintptr_t>(value) - file_offset(value);  // LMDB tells it only where it was asked for
-  if (!map_advised_.exchange(true)) madvise(reinterpret_cast<void*>(map), info.me_mapsize, MADV_NOHUGEPAGE);
-  return {map, info.me_mapsize};
+uint64_t Env::offset_of(const void* value) const {
+  const auto address = reinterpret_cast<uintptr_t>(value);
+  uintptr_t map = map_.load(std::memory_order_relaxed);
+  if (map == 0) map_.store(map = address - file_offset(value), std::memory_order_relaxed);
+  return address - map;
+}
+
+void Env::read_in(uint64_t from, uint64_t to) const {
+  struct stat status {};
+  if (fstat(fd(), &status) != 0) return;
+  constexpr uint64_t kLargePage = uint64_t{2} << 20;
+  from &= ~(kLargePage - 1);
+  to = std::min((to + kLargePage - 1) & ~(kLargePage - 1), static_cast<uint64_t>(status.st_size));
+  if (from >= to) return;
+  // By a map of its own: in LMDB's each look-up here and there would have megabytes read, too.
+  void* map = mmap(nullptr, to - from, PROT_READ, MAP_SHARED, fd(), static_cast<off_t>(from));
+  if (map == MAP_FAILED) return;
+  madvise(map, to - from, MADV_HUGEPAGE);
+  madvise(map, to - from, MADV_POPULATE_READ);
+  munmap(map, to - from);
 }
 
 bool Env::ever_written() const {

@@ -41,9 +41,11 @@ class Env : public std::enable_shared_from_this<Env> {
   bool is_in_place() const;
   /// Where a value lies in the data file. It must have overflow pages of its own: their header tells the page number.
   uint64_t file_offset(const void* value) const;
-  /// Address and length of the map that a value lies in, as above. The system keeps it in small pages from then on, except where
-  /// it is told otherwise: so parts that are told the same join again.
-  std::pair<uintptr_t, size_t> map_of(const void* value) const;
+  /// The same without touching the value's pages, once another value's were.
+  uint64_t offset_of(const void* value) const;
+  /// Has the system read bytes [from, to) of the data file into large pages, as far as it can and they are not there. What it
+  /// reads in by itself, for a fault, it keeps in single ones, and mapping those in takes three times as long as reading their bytes.
+  void read_in(uint64_t from, uint64_t to) const;
   /// Makes the data file long enough for a transaction that adds `pages` pages, with room for them on the disk. LMDB
   /// leaves pages at the end unwritten that a transaction took and gave back: without this the file could be shorter than
   /// its meta page says. And a commit that meets a full disk halfway tells only EIO.
@@ -59,7 +61,7 @@ class Env : public std::enable_shared_from_this<Env> {
   bool read_only_ = false;
   FileId id_;
   size_t page_bytes_ = 0;
-  mutable std::atomic<bool> map_advised_{false};
+  mutable std::atomic<uintptr_t> map_{0};  // its address, which LMDB does not tell
 };
 
 /// A transaction, aborted unless committed.

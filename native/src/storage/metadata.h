@@ -4,6 +4,8 @@
 //     meta     "columns" -> one line a column ("f32 1 loss"), followed by a CRC32C
 //     values   column * 2^32 + chunk -> one chunk value (chunk.h); a column's chunks are of equal size, at most 256 KiB
 //
+//   <folder>/open.lock  shared by all who have it open: compact_metadata() exchanges the file only while nobody does
+//
 // A sample without a value in a column has NaN there, or 255 where the column holds bytes.
 #pragma once
 #include <cstdint>
@@ -13,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "storage/deletions.h"
 
 namespace sluice {
@@ -77,7 +80,7 @@ class MetadataStore {
   class ColumnReader;
   using GroupIterator = std::vector<std::pair<uint64_t, std::vector<uint32_t>>>::const_iterator;
 
-  MetadataStore(std::string folder, std::shared_ptr<Env> env);
+  MetadataStore(std::string folder, File lock, std::shared_ptr<Env> env);
   std::vector<MetadataColumn> load(const Txn& txn) const;
   static std::vector<Target> targets_of(const std::vector<MetadataColumn>& all, const std::vector<MetadataValues>& values, size_t n, const std::string& folder);
   static Groups group_keys(const uint64_t* keys, size_t n, const std::vector<Target>& targets);
@@ -87,12 +90,17 @@ class MetadataStore {
   size_t erase_in_chunk(const Txn& txn, const MetadataColumn& column, uint64_t number, uint64_t chunk, const std::vector<KeyRange>& keys) const;
 
   std::string folder_;
+  File lock_;  // let go of after the environment
   std::shared_ptr<Env> env_;
   std::unique_ptr<Tables> tables_;
 };
 
 /// Makes the values of the keys missing in all folders of values beside the dataset at `path`.
 void erase_metadata(const std::string& path, const std::vector<KeyRange>& keys);
+
+/// Writes each folder's file anew without its free pages, where older values lie, and returns the names of the folders that
+/// somebody has open, here or in another process: theirs stay as they are.
+std::vector<std::string> compact_metadata(const std::string& path);
 
 /// Checks every page and chunk below `folder` without trusting any: `read` is told of bytes, `damaged` of what is wrong and
 /// the keys whose values it concerns (none: first == end).

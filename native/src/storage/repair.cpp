@@ -214,7 +214,7 @@ bool same(const Damage& a, const Damage& b) { return a.file == b.file && a.what 
 }  // namespace
 
 CheckReport check_dataset(const std::string& path, bool repair, const StopFlag& stop, const CheckProgress& progress) {
-  const bool any = path_exists(path + "/index/data.mdb") || path_exists(path + "/state.log") || path_exists(path + "/segments");
+  const bool any = path_exists(path + "/index/data.mdb") || path_exists(path + "/state.log") || path_exists(path + "/segments") || path_exists(path + "/schema");
   if (!any) throw Error(code::kNotFound, path + " holds no dataset");
   File lock = repair ? lock_for_writing(path) : File();
   CheckReport before;
@@ -225,6 +225,7 @@ CheckReport check_dataset(const std::string& path, bool repair, const StopFlag& 
     if (possible) SegmentRepair(found).run();
     if (possible && found.index_damaged()) Rebuild(found, stop).run();
     if (possible && !found.index_damaged() && found.log_damaged()) repair_log(path);
+    if (possible && found.schema_copy_damaged()) write_schema_copy(path, *found.schema());
     before = std::move(found).report();
     const bool damaged = std::any_of(before.damages.begin(), before.damages.end(), [](const Damage& d) { return d.remedy != Remedy::kNone; });
     if (!possible || !damaged) return before;

@@ -2,8 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
-
 #include "storage/chunk.h"
 #include "storage/lmdb_env.h"
 
@@ -11,27 +9,20 @@ namespace sluice {
 
 namespace {
 
-constexpr size_t kKeptBytes = size_t{64} << 20;   // of a scan's last chunks that stay mapped in
-constexpr size_t kAheadBytes = size_t{8} << 20;   // behind a chunk that are to be read in large pages, at least
-constexpr size_t kAheadStep = size_t{32} << 20;   // by which that part moves
+constexpr size_t kKeptBytes = size_t{64} << 20;    // of a scan's last chunks that stay mapped in
+constexpr uint64_t kLargePage = uint64_t{2} << 20;
+constexpr uint64_t kAheadBytes = uint64_t{2} << 20;   // behind a chunk that are there before the next one is looked at
+constexpr uint64_t kAheadStep = uint64_t{32} << 20;   // read at once
 
-/// All of it is advice: a system that does not take it reads all the same.
-void advise(uintptr_t from, uintptr_t to, int advice) {
-  if (to > from) madvise(reinterpret_cast<void*>(from), to - from, advice);
-}
-
-/// Down to a multiple of a large page: what is advised in such pieces stays mapped in one piece each.
-uintptr_t large_page(const void* address) { return reinterpret_cast<uintptr_t>(address) & ~((uintptr_t{2} << 20) - 1); }
+constexpr uint64_t large_page(uint64_t address) { return address & ~(kLargePage - 1); }
 
 }  // namespace
 
-ScanTrail::~ScanTrail() { advise(ahead_from_, ahead_to_, MADV_NOHUGEPAGE); }
-
-/// Contents that are let go of stay in the page cache, but no longer count as this process's memory. A pointer into them stays
-/// valid.
-void ScanTrail::add(const Env& env, uint64_t chunk, const uint8_t* rows, size_t bytes) {
+/// Contents that are let go of stay in the page cache, but no longer count as this process's memory, and a pointer into them
+/// stays valid. In whole large pages: what is left of one would be mapped in small ones.
+void ScanTrail::add(const Env& env, uint64_t chunk, const uint8_t* rows, size_t bytes, bool fresh) {
   if (chunk == last_) return;
-  if (chunk == last_ + 1) look_ahead(env, rows, bytes);
+  if (fresh && chunk == last_ + 1) read_ahead(env, env.offset_of(rows - sizeof(ChunkHeader)), bytes);
   last_ = chunk;
   trail_.emplace_back(rows, bytes);
   kept_ += bytes;
@@ -39,22 +30,19 @@ void ScanTrail::add(const Env& env, uint64_t chunk, const uint8_t* rows, size_t 
     const auto [old, size] = trail_.front();
     trail_.pop_front();
     kept_ -= size;
-    advise(large_page(old), large_page(old + size), MADV_DONTNEED);
+    const uint64_t from = large_page(reinterpret_cast<uintptr_t>(old));
+    const uint64_t to = large_page(reinterpret_cast<uintptr_t>(old) + size);
+    if (to > from) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
   }
 }
 
-/// Chunks mostly follow each other in the file. What a fault reads in by itself, the system keeps in single pages, and mapping
-/// those in takes three times as long as reading their bytes; where it is asked for large pages, it reads in these. Only ahead of a
-/// scan: whoever looks up here and there would have megabytes read for each value.
-void ScanTrail::look_ahead(const Env& env, const uint8_t* rows, size_t bytes) {
-  const auto [map, map_bytes] = env.map_of(rows - sizeof(ChunkHeader));
-  const uintptr_t from = large_page(rows);
-  if (from >= ahead_from_ && large_page(rows + bytes) + kAheadBytes <= ahead_to_) return;
-  const uintptr_t to = std::min(large_page(rows + bytes) + kAheadStep, map + map_bytes);
-  advise(ahead_from_, ahead_to_, MADV_NOHUGEPAGE);
-  advise(from, to, MADV_HUGEPAGE);
-  ahead_from_ = from;
-  ahead_to_ = to;
+/// Chunks mostly follow each other in the file.
+void ScanTrail::read_ahead(const Env& env, uint64_t offset, size_t bytes) {
+  const uint64_t end = offset + bytes;
+  if (offset >= read_from_ && end + kAheadBytes <= read_to_) return;
+  read_from_ = large_page(end);
+  read_to_ = read_from_ + kAheadStep;
+  env.read_in(read_from_, read_to_);
 }
 
 }  // namespace sluice

@@ -1,5 +1,7 @@
 #include "storage/schema.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -7,7 +9,9 @@
 #include <set>
 #include <sstream>
 
+#include "base/crc32c.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "storage/layout.h"
 
 namespace sluice {
@@ -146,6 +150,28 @@ Schema parse_schema(std::string_view text, const std::string& path) {
     throw Error(code::kCorrupt, path + " is damaged: " + error.what());
   }
   return schema;
+}
+
+void write_schema_copy(const std::string& dataset, const Schema& schema) {
+  const std::string text = schema_text(schema);
+  const uint32_t crc = crc32c(text.data(), text.size());
+  AtomicFile file(dataset + "/schema");
+  file.write(text.data(), text.size());
+  file.write(&crc, sizeof crc);
+  file.commit();
+}
+
+std::optional<Schema> read_schema_copy(const std::string& dataset) {
+  constexpr uint64_t kMaxBytes = uint64_t{4} << 20;
+  if (!path_exists(dataset + "/schema")) return std::nullopt;
+  const File file(dataset + "/schema", O_RDONLY);
+  uint32_t crc;
+  if (file.size() < sizeof crc || file.size() > kMaxBytes) return std::nullopt;
+  std::string text(file.size() - sizeof crc, '\0');
+  file.read_at(0, text.data(), text.size());
+  file.read_at(text.size(), &crc, sizeof crc);
+  if (crc != crc32c(text.data(), text.size())) return std::nullopt;
+  return parse_schema(text, dataset);
 }
 
 void check_column_name(std::string_view name) {

@@ -48,8 +48,9 @@ class SnapshotImpl final : public Snapshot {
     const uint64_t at = first % kChunkRows;
     const size_t width = column_width(column);
     const std::lock_guard lock(mutex_);
+    const bool fresh = is_fresh(column, chunk);
     const uint8_t* base = chunk_rows(column, chunk);
-    trails_[column == IndexColumn::kTimestamp ? 0 : 1].add(*store_->env, chunk, base, rows_of(chunk) * width);
+    trails_[column == IndexColumn::kTimestamp ? 0 : 1].add(*store_->env, chunk, base, rows_of(chunk) * width, fresh);
     ColumnSpan result;
     result.data = base + at * width;
     result.first = first;
@@ -104,11 +105,17 @@ class SnapshotImpl final : public Snapshot {
  private:
   uint64_t rows_of(uint64_t chunk) const { return std::min(kChunkRows, extent_.size - chunk * kChunkRows); }
 
+  bool is_fresh(IndexColumn column, uint64_t chunk) const { return verified_[column == IndexColumn::kTimestamp ? 0 : 1][chunk]->load(std::memory_order_relaxed) == 0; }
+
   /// Address of a chunk's first row, after its checks. Callers hold mutex_: LMDB's cursors are not for several threads.
   const uint8_t* chunk_rows(IndexColumn column, uint64_t chunk) const {
     const std::string name = store_->path + ": chunk " + std::to_string(chunk) + " of " + column_name(column);
     const auto value = store_->tables->of(column).get(txn_, chunk);
     if (!value) throw Error(code::kCorrupt, name + " is missing");
+    if (is_fresh(column, chunk)) {
+      const uint64_t offset = store_->env->offset_of(value->data());
+      store_->env->read_in(offset, offset + value->size());
+    }
     const ChunkView view = parse_chunk(*value, column_width(column), name);
     if (view.header->rows != rows_of(chunk)) throw Error(code::kCorrupt, name + " is damaged: it has " + std::to_string(view.header->rows) + " rows instead of " + std::to_string(rows_of(chunk)));
     std::atomic<uint32_t>& verified = *verified_[column == IndexColumn::kTimestamp ? 0 : 1][chunk];

@@ -229,9 +229,28 @@ TEST_F(Fsck, ADamagedStateLogIsWrittenAnew) {
   EXPECT_TRUE(all_repaired(check(path_, true)));
 }
 
-TEST_F(Fsck, AnIndexAndALogThatAreBothLostAreToldAndNothingIsTouched) {
+TEST_F(Fsck, AnIndexAndALogThatAreBothLostLeaveTheSamplesReadable) {
   std::filesystem::remove_all(path_ + "/index");
   std::filesystem::remove(path_ + "/state.log");
+  const CheckReport report = check(path_, true);
+  EXPECT_NE(text(report).find("how far ingestion came"), std::string::npos) << text(report);
+  EXPECT_TRUE(check(path_, false).damages.empty()) << text(check(path_, false));
+  const auto dataset = Dataset::open(path_, false);
+  EXPECT_EQ(dataset->size(), kRows);
+  EXPECT_EQ(difference(*dataset->snapshot()), "");
+  EXPECT_EQ(dataset->state("end"), std::nullopt);
+  append_rows(*dataset, 1000);
+  EXPECT_EQ(difference(*dataset->snapshot()), "");
+}
+
+TEST_F(Fsck, TheCopyOfTheSchemaIsWrittenAnewAndWithoutAnyNothingIsTouched) {
+  flip(path_ + "/schema", 5, 2);
+  EXPECT_TRUE(all_repaired(check(path_, true)));
+  std::filesystem::remove(path_ + "/schema");
+  EXPECT_TRUE(check(path_, true).damages.empty());
+  EXPECT_TRUE(path_exists(path_ + "/schema"));
+  EXPECT_TRUE(check(path_, false).damages.empty());
+  for (const char* part : {"/index", "/state.log", "/schema"}) std::filesystem::remove_all(path_ + part);
   const CheckReport report = check(path_, true);
   ASSERT_FALSE(report.damages.empty());
   for (const Damage& damage : report.damages) EXPECT_FALSE(damage.repaired) << damage.what;

@@ -196,5 +196,44 @@ TEST_F(MetadataTest, DamageEndsInAnErrorAndNoSignal) {
   }
 }
 
+TEST_F(MetadataTest, UpdatesInPlaceReuseThePagesThatTheyFree) {
+  constexpr uint64_t kKeys = 200'000;
+  const auto store = MetadataStore::open(path_, true);
+  store->define({{"loss"}, {"seen", MetadataType::kU8}});
+  std::vector<uint64_t> keys(kKeys);
+  std::iota(keys.begin(), keys.end(), 0);
+  const std::vector<uint8_t> seen(kKeys, 1);
+  std::vector<float> losses(kKeys);
+  std::vector<uintmax_t> sizes;
+  for (int round = 0; round < 40; ++round) {
+    std::fill(losses.begin(), losses.end(), static_cast<float>(round));
+    store->update(keys.data(), kKeys, {floats("loss", losses), bytes("seen", seen)});
+    sizes.push_back(std::filesystem::file_size(path_ + "/data.mdb"));
+  }
+  EXPECT_EQ(sizes.back(), sizes[5]) << "a file of " << sizes[0] << " bytes after the first update";
+  EXPECT_LT(sizes.back(), 4 * sizes[0]);
+}
+
+TEST_F(MetadataTest, CompactionWritesTheFileAnewUnlessSomebodyHasItOpen) {
+  const std::string other = folder_.file("metadata/q");
+  const auto open = MetadataStore::open(other, true);
+  open->define({{"loss"}});
+  const std::vector<uint64_t> keys{1, 70'000};
+  {
+    const auto store = MetadataStore::open(path_, true);
+    store->define({{"loss"}});
+    for (int i = 0; i < 5; ++i) store->update(keys.data(), keys.size(), {floats("loss", {static_cast<float>(i), 0.125F * static_cast<float>(i)})});
+  }
+  const auto before = std::filesystem::file_size(path_ + "/data.mdb");
+  EXPECT_EQ(compact_metadata(folder_.path()), std::vector<std::string>{"q"});
+  EXPECT_LT(std::filesystem::file_size(path_ + "/data.mdb"), before);
+  EXPECT_FALSE(path_exists(path_ + "/copy"));
+  const auto store = MetadataStore::open(path_, false);
+  EXPECT_EQ(read(*store, "loss", keys), (std::vector<float>{4, 0.5F}));
+  store->update(keys.data(), keys.size(), {floats("loss", {7, 8})});
+  EXPECT_EQ(read(*store, "loss", keys), (std::vector<float>{7, 8}));
+  EXPECT_EQ(compact_metadata(folder_.path()), (std::vector<std::string>{"p", "q"}));
+}
+
 }  // namespace
 }  // namespace sluice

@@ -1,14 +1,13 @@
 // Small samples pushed to `sluice serve` by HTTP: how many a second are durable and acknowledged. The client runs on the same machine.
 //   node scripts/bench/push.mjs [--quick] [--json] [--batch 1000] [--connections 8] [--keys]
 // --keys: each request has an Idempotency-Key.
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { main, root } from '../lib/run.mjs';
+import { main } from '../lib/run.mjs';
+import { metricsOf, startServer } from '../lib/server.mjs';
 import { machine, median } from './lib.mjs';
 
 const pipeline = `pipeline: { id: push }
@@ -25,25 +24,6 @@ trigger: { id: amount, samples: 1000000000 }
 selection: { id: new-data }
 serve: { http: { port: 0 } }
 `;
-
-/** Starts the server and resolves with it and its port once it takes samples. */
-async function start(folder) {
-  writeFileSync(join(folder, 'p.yaml'), pipeline);
-  const child = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'serve', 'p.yaml', '--json'], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  let port;
-  await new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`sluice serve ended with ${code}`)));
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const event = JSON.parse(line);
-      if (event.type === 'listening') port = Number(new URL(event.url).port);
-      if (event.type === 'serving') resolve();
-    });
-  });
-  return { child, port };
-}
 
 function bodyOf(batch, first) {
   let text = '';
@@ -75,8 +55,12 @@ function client(port, bodies, keys, told) {
 
 async function measure({ batch, connections, seconds, warmUp, keys }) {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
-  const { child, port } = await start(folder);
+  writeFileSync(join(folder, 'p.yaml'), pipeline);
+  const { child, exit, url } = startServer(folder);
   try {
+    const address = await url;
+    if (address === undefined) throw new Error((await exit).errors);
+    const port = Number(new URL(address).port);
     const bodies = Array.from({ length: 32 }, (_, i) => bodyOf(batch, i * batch));
     let times = [];
     const sockets = Array.from({ length: connections }, (_, c) => client(port, bodies, keys && `k${c}`, (ms) => times.push(ms)));
@@ -87,8 +71,7 @@ async function measure({ batch, connections, seconds, warmUp, keys }) {
     const rate = (times.length * batch) / ((performance.now() - started) / 1000);
     const counted = times.sort((a, b) => a - b);
     for (const socket of sockets) socket.destroy();
-    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-    const value = (name) => Number(new RegExp(`^${name}\\{[^}]*\\} (\\S+)`, 'm').exec(metrics)?.[1]);
+    const value = await metricsOf(address);
     const commits = value('sluice_commits_total');
     return {
       samplesPerSecond: Math.round(rate),
@@ -99,9 +82,8 @@ async function measure({ batch, connections, seconds, warmUp, keys }) {
       residentMiB: Math.round(value('process_resident_memory_bytes') / 2 ** 20),
     };
   } finally {
-    const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGTERM');
-    await ended;
+    await exit;
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,7 +1,7 @@
 // The newest model of a pipeline in production: a small file that is replaced atomically, for whoever serves the model.
 import { open, rename } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { asSluiceError, type Folders } from './folders.js';
+import { asSluiceError, type Folders, syncFolder } from './folders.js';
 import type { TrainingRecord } from './results.js';
 
 /** `file` lies beside this file, and is never changed. */
@@ -21,8 +21,7 @@ export async function writeCurrent(folders: Folders, pipelineId: string, trainin
       await file.close();
     }
     await rename(`${path}.tmp`, path);
-    const folder = await open(dirname(path), 'r');
-    await folder.sync().finally(() => folder.close());
+    await syncFolder(dirname(path));
   } catch (error) {
     throw asSluiceError(error, `write ${path}`);
   }

@@ -1,6 +1,7 @@
 // Where things lie below the data folder.
-import { access, mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { access, mkdir, open } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { SluiceError } from '../errors.js';
 
 export type Folders = {
@@ -60,14 +61,19 @@ export function asSluiceError(error: unknown, what: string): unknown {
   return new SluiceError(codes[code] ?? 'E_IO', `${what}: ${(error as Error).message}`, { cause: error });
 }
 
-/** mkdir -p with our errors. */
+/** mkdir -p with our errors; the new names are durable. (Node's own tells of a missing folder where the disk is full.) */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    const missing: string[] = [];
+    for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.push(folder);
+    for (const folder of missing.reverse()) {
+      await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error; // another process was faster
+      });
+      await syncFolder(dirname(folder));
+    }
+    await mkdir(path, { recursive: true }); // what is there is a folder
   } catch (error) {
-    // What mkdir says of a read-only file system when it would have to create a parent, too.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      throw new SluiceError('E_READ_ONLY', `create ${path}: the folder above it cannot be written`, { cause: error });
     throw asSluiceError(error, `create ${path}`);
   }
 }
@@ -77,3 +83,9 @@ export const exists = (path: string): Promise<boolean> =>
     () => true,
     () => false,
   );
+
+/** Makes the names in a folder durable. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  await folder.sync().finally(() => folder.close());
+}

@@ -1,8 +1,12 @@
 // What makes a run resumable: each step of a pipeline is recorded durably before its effect counts, keyed by
 // (pipeline id, trigger id). Kept with the other small state of the TypeScript side in one LMDB environment.
+import { existsSync } from 'node:fs';
+import { link, mkdtemp, open as openFile, readFile, rm } from 'node:fs/promises';
+import { constants, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import { SluiceError } from '../errors.js';
-import { asSluiceError, makeFolder } from './folders.js';
+import { asSluiceError, makeFolder, syncFolder } from './folders.js';
 import type { EvalWindow, RunResult, TrainingRecord, TriggerRecord, WindowMetrics } from './results.js';
 
 /** What a pipeline was when its run began; a run goes on only if `hash` is still the same. */
@@ -33,6 +37,14 @@ export type SetRecord = { trainset: string; size: number };
 type Step = 'trigger' | 'set' | 'discarded' | 'training' | 'evaluation' | 'trace';
 type Key = [pipeline: string, step: Step | 'pipeline' | 'lock'] | [pipeline: string, step: Step, trigger: number];
 
+/** LMDB's name for it. */
+const dataFile = 'data.mdb';
+/** Where a meta page's content begins: its mark, and 24 bytes behind that the size of a page. */
+const metaAt = 24;
+const metaMagic = 0xbeefc0de;
+/** More than LMDB's table of readers takes. */
+const lockBytes = 16_384;
+
 export class Journal {
   readonly #db: RootDatabase<unknown, Key>;
   #locked: string | undefined;
@@ -45,7 +57,9 @@ export class Journal {
   static async open(folder: string): Promise<Journal> {
     await makeFolder(folder);
     try {
-      return new Journal(open<unknown, Key>({ path: folder, name: 'journal', noMemInit: false }) as RootDatabase<unknown, Key>);
+      await makeFiles(folder);
+      await checkFile(join(folder, dataFile));
+      return new Journal(environment(folder));
     } catch (error) {
       const known = asSluiceError(error, `open ${folder}`);
       if (known instanceof SluiceError) throw known;
@@ -147,18 +161,17 @@ export class Journal {
 
   /** Forgets everything of a pipeline: its next run starts anew. */
   async forget(pipeline: string): Promise<void> {
-    await this.#db.transaction(() => {
+    await this.#commit(() => {
       for (const key of [...this.#db.getKeys({ start: [pipeline] as unknown as Key })]) {
         if (key[0] !== pipeline) break;
         if (key[1] !== 'lock') this.#db.remove(key);
       }
     });
-    await this.#db.flushed;
   }
 
   /** Lets only one process run a pipeline at a time: E_LOCKED while another one does. Ends with close() or the process. */
   async lock(pipeline: string): Promise<void> {
-    const holder = await this.#db.transaction(() => {
+    const holder = await this.#commit(() => {
       const pid = this.#db.get([pipeline, 'lock']) as number | undefined;
       if (pid !== undefined && pid !== process.pid && isRunning(pid)) return pid;
       this.#db.put([pipeline, 'lock'], process.pid);
@@ -169,31 +182,95 @@ export class Journal {
   }
 
   async close(): Promise<void> {
-    if (this.#locked !== undefined) await this.#db.remove([this.#locked, 'lock']);
+    const locked = this.#locked;
     this.#locked = undefined;
+    // The lock ends with the process in any case.
+    if (locked !== undefined) await this.#commit(() => this.#db.remove([locked, 'lock'])).catch(() => {});
     await this.#db.close();
   }
 
-  async #putAll(records: readonly [Key, unknown][]): Promise<void> {
-    try {
-      await this.#db.transaction(() => {
-        for (const [key, value] of records) this.#db.put(key, value);
-      });
-      await this.#db.flushed;
-    } catch (error) {
-      throw asSluiceError(error, 'write the journal');
-    }
+  #putAll(records: readonly [Key, unknown][]): Promise<void> {
+    return this.#commit(() => {
+      for (const [key, value] of records) this.#db.put(key, value);
+    });
   }
 
-  /** put() alone promises visibility; the record counts once it is flushed. */
-  async #put(key: Key, value: unknown): Promise<void> {
+  #put(key: Key, value: unknown): Promise<void> {
+    return this.#putAll([[key, value]]);
+  }
+
+  /**
+   * What `work` puts and removes, all or nothing; durable when it resolves. E_NO_SPACE, E_IO. On this thread: where a commit of the package's
+   * own thread fails, promises are rejected that nobody can reach, which ends the process.
+   */
+  async #commit<T>(work: () => T): Promise<T> {
     try {
-      await this.#db.put(key, value);
-      await this.#db.flushed;
+      return this.#db.transactionSync(work);
     } catch (error) {
-      throw asSluiceError(error, 'write the journal');
+      const { code, message } = error as { code?: unknown; message?: string };
+      if (typeof code !== 'number') throw asSluiceError(error, 'write the journal');
+      throw new SluiceError(code === constants.errno.ENOSPC ? 'E_NO_SPACE' : 'E_IO', `write the journal: ${message}`, { cause: error });
     }
   }
+}
+
+/**
+ * A commit is durable when it resolves. (By default the package would sync afterwards, and know by the machine's boot id whether that had
+ * happened before a power cut; a sync that fails then is told to nobody.)
+ */
+function environment(folder: string): RootDatabase<unknown, Key> {
+  return open<unknown, Key>({ path: folder, name: 'journal', noMemInit: false, overlappingSync: false });
+}
+
+/**
+ * Makes what is missing of the environment's files, complete and durable under other names first. LMDB trusts half of a new file, and where it
+ * cannot make its files on a full disk the process ends by a signal: so it makes them elsewhere, or finds room for them reserved.
+ */
+async function makeFiles(folder: string): Promise<void> {
+  if (!existsSync(join(folder, 'lock.mdb'))) await install(join(folder, 'lock.mdb'), Buffer.alloc(lockBytes));
+  if (existsSync(join(folder, dataFile))) return;
+  const elsewhere = await mkdtemp(join(tmpdir(), 'sluice-')).catch(() => mkdtemp(join(folder, 'new-')));
+  try {
+    await environment(elsewhere).close();
+    await install(join(folder, dataFile), await readFile(join(elsewhere, dataFile)));
+  } finally {
+    await rm(elsewhere, { recursive: true, force: true });
+  }
+}
+
+/** E_CORRUPT unless the file begins with LMDB's two meta pages; the package does not survive an error when it opens one. */
+async function checkFile(path: string): Promise<void> {
+  const damaged = () => new SluiceError('E_CORRUPT', `${path} is damaged: it does not begin with LMDB's meta pages`);
+  const file = await openFile(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(2 * 65_536), 0, 2 * 65_536, 0);
+    if (bytesRead < 2 * 512) throw damaged();
+    const pageBytes = buffer.readUInt32LE(metaAt + 24);
+    if (pageBytes < 512 || pageBytes > 65_536 || (pageBytes & (pageBytes - 1)) !== 0 || bytesRead < 2 * pageBytes) throw damaged();
+    for (const at of [metaAt, pageBytes + metaAt]) {
+      if (buffer.readUInt32LE(at) !== metaMagic || buffer.readUInt32LE(at + 24) !== pageBytes) throw damaged();
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** A new file, unless another process was faster. */
+async function install(path: string, bytes: Buffer): Promise<void> {
+  const fresh = `${path}.new-${process.pid}`;
+  try {
+    const file = await openFile(fresh, 'w');
+    await file
+      .writeFile(bytes)
+      .then(() => file.sync())
+      .finally(() => file.close());
+    await link(fresh, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  } finally {
+    await rm(fresh, { force: true });
+  }
+  await syncFolder(dirname(path));
 }
 
 function isRunning(pid: number): boolean {

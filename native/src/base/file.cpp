@@ -140,9 +140,19 @@ void reserve_room(int fd, uint64_t bytes, const std::string& path) {
 }
 
 void make_folders(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) throw_errno(error.value(), "create " + path);
+  std::filesystem::path whole;
+  for (const std::filesystem::path& name : std::filesystem::path(path)) {
+    const std::filesystem::path parent = whole;
+    whole /= name;
+    if (name.empty() || path_exists(whole.string())) continue;
+    if (mkdir(whole.c_str(), 0777) == 0) {
+      sync_folder(parent.empty() ? "." : parent.string());
+    } else if (errno != EEXIST) {
+      throw_errno(errno, "create " + path);
+    }
+  }
+  struct stat status {};
+  if (stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode)) throw_errno(ENOTDIR, "create " + path);
 }
 
 void sync_folder(const std::string& path) {

@@ -72,7 +72,7 @@ bool path_exists(const std::string& path);
 /// Makes the file at least `bytes` long, with room for them on the disk where the file system can reserve it, so that a
 /// later write does not run out of space: E_NO_SPACE. `path` is for the message.
 void reserve_room(int fd, uint64_t bytes, const std::string& path);
-/// mkdir -p.
+/// mkdir -p; the new names are durable.
 void make_folders(const std::string& path);
 /// Makes the names in a folder durable.
 void sync_folder(const std::string& path);

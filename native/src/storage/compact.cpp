@@ -290,6 +290,7 @@ class Compaction {
     sync_folder(path_);
     replaced_();
     remove_folder(folder);
+    sync_folder(path_);  // the old index holds what was deleted
   }
 
   const std::string path_;

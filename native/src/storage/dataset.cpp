@@ -193,6 +193,7 @@ class DatasetImpl final : public Dataset {
     const std::lock_guard compacting(compacting_);
     const std::lock_guard writing(writing_);
     const std::lock_guard lock(mutex_);
+    closed_ = true;
     open_.reset();
     lock_ = File();
   }
@@ -201,7 +202,10 @@ class DatasetImpl final : public Dataset {
   /// The store while the dataset is open; the caller's copy keeps it alive through its own work.
   std::shared_ptr<Store> use() const {
     const std::lock_guard lock(mutex_);
-    if (!open_) throw Error(code::kClosed, "dataset " + path_ + " is closed");
+    if (closed_) throw Error(code::kClosed, "dataset " + path_ + " is closed");
+    // After a write that failed at the worst moment; it goes on failing while snapshots are open.
+    if (open_ && open_->env->has_failed() && open_.use_count() == 1) open_.reset();
+    if (!open_) open_ = open_existing_store(path_);
     // Compaction and repair put another index in the place of this one; who writes holds them off.
     if (!lock_.is_open() && !open_->env->is_in_place()) open_ = open_existing_store(path_);
     return open_;
@@ -245,6 +249,7 @@ class DatasetImpl final : public Dataset {
 
   Schema schema_;
   std::string path_;
+  bool closed_ = false;
   mutable std::shared_ptr<Store> open_;
   File lock_;
   mutable std::mutex mutex_;
@@ -269,11 +274,9 @@ std::shared_ptr<Dataset> Dataset::create(const std::string& path, const Schema& 
   check_schema(schema);
   make_folders(path);
   File lock = lock_for_writing(path);
+  if (schema.record_bytes() > 0) make_folders(path + "/segments");
   auto store = open_store(path, true, &schema);
-  if (schema.record_bytes() > 0) {
-    make_folders(path + "/segments");
-    write_schema_copy(path, schema);
-  }
+  if (schema.record_bytes() > 0) write_schema_copy(path, schema);
   for (const std::string& folder : {index_folder(path), path, path + "/.."}) sync_folder(folder);
   return std::make_shared<DatasetImpl>(std::move(store), std::move(lock));
 }

@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -98,14 +101,63 @@ std::shared_ptr<Env> find_open(const std::string& path, std::unique_lock<std::mu
   }
 }
 
+void set_up(MDB_env* env) {
+  mdb_env_set_mapsize(env, kMapBytes);
+  mdb_env_set_maxreaders(env, kMaxReaders);
+  mdb_env_set_maxdbs(env, kMaxTables);
+}
+
+/// Makes a file by `make`, complete under another name first; nothing changes where the file is there, or was made meanwhile.
+void install(const std::string& path, const std::function<void(const std::string& fresh)>& make) {
+  static std::atomic<uint64_t> counter{0};
+  if (path_exists(path)) return;
+  std::string fresh;
+  do {
+    fresh = path + ".new-" + std::to_string(getpid()) + "-" + std::to_string(counter++);
+  } while (path_exists(fresh));
+  try {
+    make(fresh);
+    int rc = renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE);
+    if (rc != 0 && (errno == EINVAL || errno == ENOSYS)) rc = link(fresh.c_str(), path.c_str());  // NFS
+    if (rc != 0 && errno != EEXIST) throw_errno(errno, "create " + path);
+  } catch (...) {
+    unlink(fresh.c_str());
+    throw;
+  }
+  unlink(fresh.c_str());
+}
+
+/// The data file of an empty environment, durable. LMDB's own way leaves a file of some of its meta pages, or of zeros, where the
+/// power is cut.
+void make_data_file(const std::string& folder) {
+  install(folder + "/data.mdb", [&](const std::string& fresh) {
+    MDB_env* raw = nullptr;
+    check_lmdb(mdb_env_create(&raw), "create environment");
+    const std::unique_ptr<MDB_env, decltype(&mdb_env_close)> env(raw, mdb_env_close);
+    set_up(raw);
+    check_lmdb(mdb_env_open(raw, fresh.c_str(), MDB_NOSUBDIR | MDB_NOLOCK, 0644), "create " + folder);
+    File(fresh, O_RDWR).sync();
+  });
+  sync_folder(folder);
+}
+
+/// The table of readers, with room for it on the disk: LMDB writes to it through a mapping, where a full disk is a signal.
+void make_lock_file(const std::string& folder) {
+  constexpr uint64_t kLockBytes = 128 + kMaxReaders * 64 + 4096;  // a cache line for each reader
+  install(folder + "/lock.mdb", [](const std::string& fresh) { reserve_room(File(fresh, O_RDWR | O_CREAT | O_EXCL).fd(), kLockBytes, fresh); });
+}
+
 /// Opens the environment; falls back to reading without a lock file where the folder cannot be written.
 std::pair<MDB_env*, bool> open_env(const std::string& folder) {
+  try {
+    make_lock_file(folder);
+  } catch (const Error& error) {
+    if (std::string_view(error.code()) != code::kReadOnly) throw;
+  }
   for (const bool read_only : {false, true}) {
     MDB_env* env = nullptr;
     check_lmdb(mdb_env_create(&env), "create environment");
-    mdb_env_set_mapsize(env, kMapBytes);
-    mdb_env_set_maxreaders(env, kMaxReaders);
-    mdb_env_set_maxdbs(env, kMaxTables);
+    set_up(env);
     const unsigned flags = MDB_NOTLS | (read_only ? MDB_RDONLY | MDB_NOLOCK : 0U);
     const int rc = mdb_env_open(env, folder.c_str(), flags, 0644);
     if (rc == 0) return {env, read_only};
@@ -151,6 +203,7 @@ std::shared_ptr<Env> Env::open(const std::string& folder, bool create) {
   } else {
     if (!create) throw Error(code::kNotFound, folder + " holds no dataset");
     make_folders(folder);
+    make_data_file(folder);
   }
   std::tie(env->env_, env->read_only_) = open_env(folder);
   int dead = 0;
@@ -240,8 +293,13 @@ void Txn::will_put(size_t bytes) const {
 void Txn::commit() {
   constexpr size_t kListPages = 64;  // of the databases' roots and of the list of free pages
   if (pages_ > 0) env_.reserve_pages(pages_ + kListPages);
-  MDB_txn* txn = std::exchange(txn_, nullptr);
-  check_lmdb(mdb_txn_commit(txn), "write " + env_.folder());
+  const int rc = mdb_txn_commit(std::exchange(txn_, nullptr));
+  if (rc != 0) {
+    MDB_txn* next = nullptr;
+    env_.failed_ = mdb_txn_begin(env_.raw(), nullptr, MDB_RDONLY, &next) == MDB_PANIC;
+    if (next != nullptr) mdb_txn_abort(next);
+  }
+  check_lmdb(rc, "write " + env_.folder());
 }
 
 Table::Table(const Txn& txn, const char* name, Keys keys, bool create) : name_(name) {

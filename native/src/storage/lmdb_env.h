@@ -51,6 +51,9 @@ class Env : public std::enable_shared_from_this<Env> {
   /// its meta page says. And a commit that meets a full disk halfway tells only EIO.
   void reserve_pages(size_t pages) const;
   size_t page_bytes() const { return page_bytes_; }
+  /// Its meta page could not be written: LMDB refuses every transaction until all who use the environment have let go of it and it
+  /// is opened again.
+  bool has_failed() const { return failed_; }
   /// False before the first commit: what a creation leaves that was cut off.
   bool ever_written() const;
 
@@ -62,6 +65,8 @@ class Env : public std::enable_shared_from_this<Env> {
   FileId id_;
   size_t page_bytes_ = 0;
   mutable std::atomic<uintptr_t> map_{0};  // its address, which LMDB does not tell
+  mutable std::atomic<bool> failed_ = false;
+  friend class Txn;
 };
 
 /// A transaction, aborted unless committed.

@@ -1,6 +1,6 @@
 // What makes a run resumable: each step of a pipeline is recorded durably before its effect counts, keyed by
 // (pipeline id, trigger id). Kept with the other small state of the TypeScript side in one LMDB environment.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { link, mkdtemp, open as openFile, readFile, rm } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -171,10 +171,11 @@ export class Journal {
 
   /** Lets only one process run a pipeline at a time: E_LOCKED while another one does. Ends with close() or the process. */
   async lock(pipeline: string): Promise<void> {
+    const own = { pid: process.pid, start: startOf(process.pid) };
     const holder = await this.#commit(() => {
-      const pid = this.#db.get([pipeline, 'lock']) as number | undefined;
-      if (pid !== undefined && pid !== process.pid && isRunning(pid)) return pid;
-      this.#db.put([pipeline, 'lock'], process.pid);
+      const other = this.#db.get([pipeline, 'lock']) as Holder | undefined;
+      if (other !== undefined && other.pid !== own.pid && other.start !== undefined && startOf(other.pid) === other.start) return other.pid;
+      this.#db.put([pipeline, 'lock'], own);
       return undefined;
     });
     if (holder !== undefined) throw new SluiceError('E_LOCKED', `pipeline ${pipeline} is being run by process ${holder}`);
@@ -273,12 +274,18 @@ async function install(path: string, bytes: Buffer): Promise<void> {
   await syncFolder(dirname(path));
 }
 
-function isRunning(pid: number): boolean {
+/** Who runs a pipeline. */
+type Holder = { pid: number; start: string | undefined };
+
+/** What tells a process from all others that had or will have its number: the machine's boot and the tick it began at. Undefined once it has ended. */
+function startOf(pid: number): string | undefined {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from the third on
+    return fields[0] === 'Z' ? undefined : `${boot} ${fields[19]}`;
+  } catch {
+    return undefined;
   }
 }
 

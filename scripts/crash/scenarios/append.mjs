@@ -14,7 +14,8 @@ export async function work(folder, { mark, attempt }) {
     end += sizes[n];
     if (end <= size) continue;
     await attempt(() => dataset.append(rows(size, end, { end: String(end) })));
-    mark({ samples: (size = end) });
+    size = end;
+    mark({ samples: size });
     if (n === 3) await attempt(() => dataset.setState('note', 'n'.repeat(9000)));
     if (n === 3) mark({ noted: true });
   }

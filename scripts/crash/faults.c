@@ -125,12 +125,19 @@ static void after(enum Action action) {
   if (action == KILL_AFTER || action == KILL_HALFWAY) die();
 }
 
+/// 0 where it is no file or folder.
 static uint64_t inode_of(int fd) {
   struct stat status;
-  return fstat(fd, &status) == 0 ? status.st_ino : 0;
+  return fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) ? status.st_ino : 0;
 }
 
-static struct Tracked* tracked(int fd) { return folder_length > 0 && fd >= 0 && fd < MAX_FD && files[fd].used ? &files[fd] : NULL; }
+/// Some close without close(): libuv calls the kernel itself.
+static struct Tracked* tracked(int fd) {
+  if (folder_length == 0 || fd < 0 || fd >= MAX_FD || !files[fd].used) return NULL;
+  if (inode_of(fd) == files[fd].inode) return &files[fd];
+  files[fd].used = 0;
+  return NULL;
+}
 
 static int open_any(int at, const char* path, int flags, mode_t mode) {
   char out[PATH_MAX];

@@ -32,7 +32,7 @@ export class Control {
   /** Makes the file, or with `existing` opens it. */
   constructor(path, existing = false) {
     this.#fd = openSync(path, existing ? 'r+' : 'w+');
-    if (!existing) this.#put(0, Buffer.alloc(56));
+    if (!existing) this.#put(0, Buffer.alloc(48));
   }
 
   #put(at, bytes) {
@@ -53,7 +53,7 @@ export class Control {
     bytes.writeUInt32LE(error, 20);
     bytes.writeUInt32LE(of, 24);
     bytes.writeUInt32LE(lasting ? 1 : 0, 28);
-    this.#put(48, Buffer.alloc(8));
+    this.#put(40, Buffer.alloc(8));
     this.#put(0, bytes);
   }
 
@@ -66,14 +66,14 @@ export class Control {
   }
 
   get happened() {
-    return this.#number(48);
+    return this.#number(40);
   }
 
   /** Sets the clock of the processes ahead by so many milliseconds. */
   set clockMs(ms) {
     const bytes = Buffer.alloc(8);
     bytes.writeBigInt64LE(BigInt(ms) * 1_000_000n);
-    this.#put(40, bytes);
+    this.#put(32, bytes);
   }
 
   close() {

@@ -20,7 +20,10 @@ evaluation: { window: 1h }
 `;
 
 export async function prepare(folder) {
-  const rows = Array.from({ length: samples }, (_, i) => `${1_700_000_000_000 + 10_000 * i},${((i * 7919) % 1000) / 500 - 1},c${i % 13},${(i * 7) % 2}`);
+  const rows = Array.from(
+    { length: samples },
+    (_, i) => `${1_700_000_000_000 + 10_000 * i},${((i * 7919) % 1000) / 500 - 1},c${i % 13},${(i * 7) % 2}`,
+  );
   writeFileSync(`${folder}/d.csv`, `t,x,c,y\n${rows.join('\n')}\n`);
   writeFileSync(`${folder}/p.yaml`, pipeline);
   await run(folder, 'undisturbed');

@@ -1,5 +1,5 @@
 // `npm test`: everything that must hold, in one command; ends with the line "N passed, N failed".
-//   C++ tests (ctest), TypeScript tests (uvu), the layering check, the formatting and lint check.
+//   C++ tests (ctest), TypeScript tests (uvu), the layering check, the crash harness in its short form, the lint check.
 import { existsSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -48,9 +48,12 @@ const tsTotal = number(ts.output, /Total:\s+(\d+)/g);
 const tsPassed = number(ts.output, /Passed:\s+(\d+)/g);
 count(ts.ok, tsPassed, tsTotal - tsPassed);
 
-for (const [title, script] of [['layers', 'scripts/check-layers.mjs']]) {
+for (const [title, script, ...args] of [
+  ['layers', 'scripts/check-layers.mjs'],
+  ['kills, power cuts, faults', 'scripts/crash.mjs', '--quick'],
+]) {
   if (!existsSync(join(root, script))) continue;
-  const check = show(title, process.execPath, [script]);
+  const check = show(title, process.execPath, [script, ...args]);
   count(check.ok, check.ok ? 1 : 0, 0);
 }
 const lint = show('lint', process.execPath, [

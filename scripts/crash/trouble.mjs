@@ -30,8 +30,7 @@ export async function troubledServer(base, { random, rounds }) {
     for (let n = 0; n < 6 && url !== undefined; n++) {
       const { status, text } = await production.push(url);
       if (status === undefined) {
-        const { code, signal, errors } = await server.exit;
-        check(code === 1 && /E_(IO|NO_SPACE)/.test(errors), `it ended with ${signal ?? code}: ${errors}`);
+        await endsWithError(server);
         done.ended++;
         url = undefined;
       } else {
@@ -51,14 +50,20 @@ export async function troubledServer(base, { random, rounds }) {
   return `errors while serving: ${done.happened} times a full disk, EIO or short writes, ${done.refused} requests refused, ${done.ended} times it ended with the error; ${samples} samples, ${triggers} triggers, sets and weights as undisturbed`;
 }
 
+async function endsWithError({ child, exit }) {
+  const late = setTimeout(() => child.kill('SIGKILL'), 30_000);
+  const { code, signal, errors } = await exit;
+  clearTimeout(late);
+  check(code === 1 && /E_(IO|NO_SPACE)/.test(errors), `it answers no more, and ended with ${signal ?? code}: ${errors}`);
+}
+
 /** With the fault gone a request is taken, or the process has ended by the error. */
 async function goesOn(production, server, url, done) {
   for (let n = 0; n < 100; n++) {
     const { status, text } = await production.push(url);
     if (status === 200) return url;
     if (status === undefined) {
-      const { code, signal, errors } = await server.exit;
-      check(code === 1 && /E_(IO|NO_SPACE)/.test(errors), `it ended with ${signal ?? code}: ${errors}`);
+      await endsWithError(server);
       done.ended++;
       return undefined;
     }

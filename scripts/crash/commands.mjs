@@ -6,7 +6,7 @@ import { BuildError, root } from '../lib/run.mjs';
 import { cli } from '../lib/server.mjs';
 import { check } from './production.mjs';
 
-const samples = 60_000;
+const samples = 30_000;
 const pipeline = `pipeline: { id: p, seed: 3, threads: 1 }
 dataset:
   id: d
@@ -17,7 +17,7 @@ dataset:
 features: { dense: [{ column: x }], categorical: [{ column: c, buckets: 16 }] }
 model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }
 training: { batchSize: 64, epochs: 1, optimizer: { id: adam, lr: 0.01 }, checkpoint: { everySteps: 50 }, record: [loss] }
-trigger: { id: amount, samples: 15000 }
+trigger: { id: amount, samples: 7500 }
 selection: { id: recorded, by: loss, ratio: 0.6, reset: true }
 evaluation: { window: 100h }
 `;

@@ -37,21 +37,30 @@ class Folder {
     this.durable = new Map(entries);
   }
 
-  /** The entries with the first `n` pending changes. */
-  after(n) {
+  /** The entries with the first `n` pending changes; of two that are one, `kept` says whether the other is there. */
+  after(n, kept = () => true) {
     const entries = new Map(this.durable);
-    for (const change of this.pending.slice(0, n)) change(entries);
+    for (const change of this.pending.slice(0, n))
+      if (change.with === undefined || change.with.durable || kept(change.with)) change.apply(entries);
     return entries;
   }
 
-  change(change) {
-    change(this.entries);
+  /** `with`: the change of another folder without which this one does not happen. */
+  change(apply, other) {
+    apply(this.entries);
+    const change = { apply, folder: this, durable: false, with: other };
     this.pending.push(change);
+    return change;
   }
 
   sync() {
-    this.durable = new Map(this.entries);
+    const pending = this.pending;
     this.pending = [];
+    this.durable = new Map(this.entries);
+    for (const change of pending) {
+      change.durable = true;
+      if (change.with?.durable === false) change.with.folder.sync();
+    }
   }
 }
 
@@ -144,7 +153,13 @@ export class Disk {
 
   #rename(first, second, exchange) {
     const [from, to] = [this.#place(first), this.#place(second)];
-    if (from.folder !== to.folder) throw new Error(`the model knows no rename from folder to folder: ${first} to ${second}`);
+    if (from.folder !== to.folder) {
+      if (exchange) throw new Error(`the model knows no exchange from folder to folder: ${first} and ${second}`);
+      const node = from.folder.entries.get(from.name);
+      const arrival = to.folder.change((entries) => entries.set(to.name, node));
+      from.folder.change((entries) => entries.delete(from.name), arrival);
+      return;
+    }
     from.folder.change((entries) => {
       const [a, b] = [entries.get(from.name), entries.get(to.name)];
       if (exchange) entries.set(from.name, b);
@@ -163,12 +178,21 @@ export class Disk {
   }
 
   /** Writes what the disk holds to the folder `to`. `keep(change)`: as applied(); `names(n)`: how many of n changes of names. */
-  write(to, keep, names, node = this.#root) {
-    mkdirSync(to, { recursive: true });
-    for (const [name, child] of node.after(names(node.pending.length))) {
-      if (child instanceof File) writeFileSync(join(to, name), child.bytes(keep));
-      else this.write(join(to, name), keep, names, child);
-    }
+  write(to, keep, names) {
+    const counts = new Map();
+    const many = (folder) => {
+      if (!counts.has(folder)) counts.set(folder, names(folder.pending.length));
+      return counts.get(folder);
+    };
+    const kept = (change) => change.folder.pending.indexOf(change) < many(change.folder);
+    const writeFolder = (path, folder) => {
+      mkdirSync(path, { recursive: true });
+      for (const [name, child] of folder.after(many(folder), kept)) {
+        if (child instanceof File) writeFileSync(join(path, name), child.bytes(keep));
+        else writeFolder(join(path, name), child);
+      }
+    };
+    writeFolder(to, this.#root);
   }
 }
 

@@ -23,7 +23,7 @@ const scenarios = ['append', 'deletion', 'repair', 'metadata', 'journal', 'run']
 const unsurvivable = { journal: ['EIO on reading'], run: ['EIO on reading'] };
 
 const sizes = {
-  quick: { kills: 12, commands: 6, outcomes: 1, stride: { small: 9, run: 90 }, faults: { small: 61, run: 211 }, rounds: 5, damages: 12 },
+  quick: { kills: 12, commands: 6, outcomes: 1, stride: { small: 9, run: 90 }, faults: { small: 121, run: 500 }, rounds: 5, damages: 12 },
   normal: { kills: 200, commands: 60, outcomes: 2, stride: { small: 1, run: 16 }, faults: { small: 7, run: 61 }, rounds: 40, damages: 80 },
   long: { kills: 2000, commands: 400, outcomes: 6, stride: { small: 1, run: 1 }, faults: { small: 1, run: 7 }, rounds: 400, damages: 1000 },
 };

@@ -1,3 +1,5 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { changed, inWorkplace } from '../pipeline/fixture.test.helper.js';
@@ -32,8 +34,12 @@ test('counts first, deletes with --yes, tells which models know the samples, and
       affected.map((m: { modelId: string }) => m.modelId),
       ['tiny/0', 'tiny/1', 'tiny/2', 'tiny/3', 'tiny/4'],
     );
+    // A block of an object that was read may hold what was deleted.
+    mkdirSync(join(folder, 'sluice-data/cache/ab'), { recursive: true });
+    write('sluice-data/cache/ab/block', 'a deleted sample');
     const compacted = sluice(folder, 'compact', 'tiny', '--json');
     assert.is(compacted.code, 0, compacted.err);
+    assert.not.ok(existsSync(join(folder, 'sluice-data/cache')));
     assert.is(JSON.parse(compacted.out).samples, 3);
     const [after] = JSON.parse(sluice(folder, 'ls', 'datasets', '--stats', '--json').out);
     assert.equal([after.size, after.deleted, after.labels.samples], [4000, 3, 3997]);

@@ -1,5 +1,6 @@
 // What an operator asks of a dataset: samples to be deleted, and their bytes to be taken off the disk. A process in production answers it by HTTP,
 // with a token of its own, and through a socket in the data folder (control.ts).
+import { rm } from 'node:fs/promises';
 import { z } from 'zod';
 import { SluiceError } from '../errors.js';
 import type { Dataset } from '../native/dataset.js';
@@ -8,7 +9,7 @@ import { affectedModels } from '../pipeline/affected.js';
 import { filterOf } from '../pipeline/condition.js';
 import { timesOf, type WhatWaits } from '../pipeline/delete-waiting.js';
 import type { OnEvent } from '../pipeline/events.js';
-import type { Folders } from '../pipeline/folders.js';
+import { asSluiceError, type Folders } from '../pipeline/folders.js';
 import type { Journal } from '../pipeline/journal.js';
 
 const wanted = z.strictObject({
@@ -72,6 +73,13 @@ export async function deleteWanted(
   return { dataset: id, samples, models: models.map(({ modelId }) => modelId), waiting };
 }
 
+/** Blocks of objects that were read may hold samples that are deleted: which, nothing tells. E_IO, E_READ_ONLY. */
+export async function forgetReadObjects(folders: Folders): Promise<void> {
+  await rm(folders.cache, { recursive: true, force: true }).catch((error: unknown) => {
+    throw asSluiceError(error, `remove ${folders.cache}`);
+  });
+}
+
 type AdministrationOptions = {
   dataset: Dataset;
   id: string;
@@ -115,10 +123,11 @@ export class Administration {
 
   /** One after the other. */
   async #compact(signal: AbortSignal): Promise<Compacted> {
-    const { dataset, id, onEvent } = this.#options;
+    const { dataset, id, folders, onEvent } = this.#options;
     const compacted = this.#compacting.then(() => dataset.compact({ signal }));
     this.#compacting = compacted.catch(() => {});
     const report = { dataset: id, ...(await compacted) };
+    await forgetReadObjects(folders);
     onEvent({ type: 'compacted', ...report });
     return report;
   }

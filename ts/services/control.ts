@@ -14,6 +14,7 @@ import {
   type Compacted,
   type Deleted,
   deleteWanted,
+  forgetReadObjects,
   isAdministration,
   type Wanted,
 } from './administration.js';
@@ -154,6 +155,7 @@ export async function compactDataset(
       signal,
       onProgress: ({ segments, totalSegments }) => onProgress?.(segments / Math.max(1, totalSegments)),
     });
+    await forgetReadObjects(folders);
     return { dataset: id, ...report };
   };
   return copy ? { ...(await own()), by: null } : await ownOrAsk<Compacted>(folders, id, '/v1/compact', {}, signal, own);

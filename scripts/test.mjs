@@ -36,6 +36,10 @@ const native = show('C++ tests', 'ctest', ['--test-dir', buildFolder, '--output-
 const nativeFailed = number(native.output, /, (\d+) tests? failed out of/g);
 count(native.ok, number(native.output, /tests? failed out of (\d+)/g) - nativeFailed, nativeFailed);
 
+const fuzz = show('fuzz targets', process.execPath, ['scripts/fuzz.mjs', '--seconds', '2']);
+const fuzzFailed = number(fuzz.output, /passed, (\d+) failed/g);
+count(fuzz.ok, number(fuzz.output, /(\d+) passed, \d+ failed/g), fuzzFailed);
+
 const ts = show('TypeScript tests', process.execPath, [
   '--expose-gc',
   'node_modules/uvu/bin.js',

@@ -167,6 +167,7 @@ uint64_t Findings::rows_in_segments() const {
 
 /// The index decides, unless its meta pages or its entries are lost: then the log may know of a later commit.
 void Findings::decide_size() {
+  drop_sizes_made_up();
   const bool index_decides = extent_ && index_.pages->metas_sound();
   const bool log_decides = log_ && !index_decides && (!extent_ || log_->size >= extent_->size);
   size_known_ = extent_ || log_;
@@ -368,6 +369,11 @@ void Findings::read_block(const File& file, uint64_t block) {
   BlockFinding& found = blocks_[block];
   found.there = true;
   const uint64_t at = layout.block_at(block);
+  const uint64_t rows = layout.rows_of(block, size_);
+  if (!found.entry && is_hole(file, at, layout.block_bytes())) {  // nothing is known of it, and nothing is there
+    found.header = rows < layout.block_rows();
+    return;
+  }
   std::vector<uint8_t> bytes(layout.block_bytes());
   const uint64_t head = lies_in_files(block) ? layout.timestamps_at(block) - at : 0;  // with a hole behind the header
   read_available(file, at, bytes.data(), head > 0 ? kBlockHeaderBytes : bytes.size());
@@ -380,7 +386,6 @@ void Findings::read_block(const File& file, uint64_t block) {
   BlockHeader stored;
   std::memcpy(&stored, bytes.data(), sizeof stored);
   const auto header = parse_block_header(stored, block, layout);
-  const uint64_t rows = layout.rows_of(block, size_);
   BlockSums actual = sums_of(rows);
   if (found.entry) {
     found.sums = found.entry;
@@ -461,6 +466,24 @@ std::vector<uint8_t> Findings::block_column(IndexColumn column, uint64_t block) 
   std::vector<uint8_t> bytes(layout.rows_of(block, size_) * column_width(column));
   file.read_at(column == IndexColumn::kTimestamp ? layout.timestamps_at(block) : layout.labels_at(block), bytes.data(), bytes.size());
   return bytes;
+}
+
+/// A size that was made up tells nothing.
+void Findings::drop_sizes_made_up() {
+  if (!schema_) return;
+  const RecordLayout layout(schema_->record_bytes());
+  const uint64_t from_index = most_samples(layout, bytes_below(path_ + "/index") / kMinChunkBytes);
+  const uint64_t most = from_index + bytes_below(path_ + "/segments") / (layout.record_bytes + sizeof(int64_t) + sizeof(float));
+  const auto what = [](uint64_t size) { return "it tells of " + std::to_string(size) + " samples, many more than there are"; };
+  if (extent_ && extent_->size > most) {
+    add("index", index_file(), what(extent_->size), 0, 0, Remedy::kFromSegments);
+    extent_.reset();
+  }
+  if (log_ && log_->size > most) {
+    log_damaged_ = true;
+    add("state log", path_ + "/state.log", what(log_->size), 0, 0, extent_ ? Remedy::kFromIndex : Remedy::kNone);
+    log_.reset();
+  }
 }
 
 void Findings::read_metadata() {

@@ -86,6 +86,7 @@ class Findings {
   void judge_block(uint64_t block);
   void judge_records(uint64_t first, uint64_t end, const std::string& segment);
   void read_metadata();
+  void drop_sizes_made_up();
   void add(std::string part, std::string file, std::string what, uint64_t first, uint64_t end, Remedy remedy);
   void advance(uint64_t bytes);
   bool rebuildable() const { return schema_ && size_known_; }

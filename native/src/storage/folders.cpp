@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -40,6 +41,11 @@ void read_available(const File& file, uint64_t offset, uint8_t* to, size_t bytes
   const size_t there = offset >= size ? 0 : std::min<uint64_t>(bytes, size - offset);
   file.read_at(offset, to, there);
   std::memset(to + there, 0, bytes - there);
+}
+
+bool is_hole(const File& file, uint64_t offset, uint64_t bytes) {
+  const off_t data = lseek(file.fd(), static_cast<off_t>(offset), SEEK_DATA);
+  return data < 0 ? errno == ENXIO : static_cast<uint64_t>(data) >= offset + bytes;
 }
 
 }  // namespace sluice

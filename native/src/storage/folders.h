@@ -16,4 +16,7 @@ void exchange_folders(const std::string& a, const std::string& b);
 /// Reads what there is of [offset, offset + bytes); the rest is zero.
 void read_available(const File& file, uint64_t offset, uint8_t* to, size_t bytes);
 
+/// Whether nothing was ever written to [offset, offset + bytes); false where the file system cannot tell.
+bool is_hole(const File& file, uint64_t offset, uint64_t bytes);
+
 }  // namespace sluice

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "storage/lmdb_format.h"
+#include "storage/page_walk.h"
 
 namespace sluice {
 
@@ -50,10 +51,9 @@ Meta read_meta(const File& file, uint64_t offset) {
 
 Meta newest_meta(const File& file) {
   const Meta first = read_meta(file, 0);
-  const bool power_of_two = (first.page_bytes & (first.page_bytes - 1)) == 0;
   const Meta second = first.page_bytes == 0 ? Meta{} : read_meta(file, first.page_bytes);
   if (second.page_bytes != first.page_bytes) corrupt(file.path(), "its meta pages disagree about the size of a page");
-  if (first.page_bytes < 512 || first.page_bytes > 65536 || !power_of_two) corrupt(file.path(), "impossible page size " + std::to_string(first.page_bytes));
+  if (!is_page_size(first.page_bytes)) corrupt(file.path(), "impossible page size " + std::to_string(first.page_bytes));
   if (!metas_follow(first.txn, second.txn)) corrupt(file.path(), "its meta pages are not of two commits that follow each other");
   return second.txn > first.txn ? second : first;
 }
@@ -168,6 +168,19 @@ std::pair<MDB_env*, bool> open_env(const std::string& folder) {
   throw Error(code::kInternal, "unreachable");
 }
 
+/// Address of the first key of the list of tables, which is not empty.
+const uint8_t* first_table_key(const Txn& txn) {
+  MDB_dbi main = 0;
+  check_lmdb(mdb_dbi_open(txn.raw(), nullptr, 0, &main), "read " + txn.env().folder());
+  MDB_cursor* raw = nullptr;
+  check_lmdb(mdb_cursor_open(txn.raw(), main, &raw), "read " + txn.env().folder());
+  const std::unique_ptr<MDB_cursor, decltype(&mdb_cursor_close)> cursor(raw, mdb_cursor_close);
+  MDB_val key{};
+  MDB_val value{};
+  check_lmdb(mdb_cursor_get(raw, &key, &value, MDB_FIRST), "read " + txn.env().folder());
+  return static_cast<const uint8_t*>(key.mv_data);
+}
+
 }  // namespace
 
 bool metas_follow(uint64_t first_txn, uint64_t second_txn) {
@@ -211,9 +224,26 @@ std::shared_ptr<Env> Env::open(const std::string& folder, bool create) {
   MDB_stat stat{};
   check_lmdb(mdb_env_stat(env->env_, &stat), "read " + folder);
   env->page_bytes_ = stat.ms_psize;
+  env->check_pages();
   env->id_ = id_of(data);
   registry()[env->id_] = env;
   return env;
+}
+
+void Env::check_pages() {
+  for (int attempt = 1;; ++attempt) {
+    const Txn txn(*this, true);
+    PageWalk pages(folder_ + "/data.mdb", ValueHeads::kTrusted);
+    // A commit of another process may come between, or while the meta pages are read.
+    const bool torn = !pages.metas_sound();
+    const bool moved = !torn && pages.transaction() != mdb_txn_id(txn.raw());
+    if (!read_only_ && (torn || moved) && attempt < (torn ? 10 : 1000)) continue;
+    if (moved) throw Error(code::kLocked, folder_ + " changes too fast to be opened: another process writes to it");
+    pages.check_free_pages();
+    if (!pages.problems().empty()) corrupt(folder_ + "/data.mdb", pages.problems().front());
+    if (pages.first_key()) base_ = first_table_key(txn) - pages.first_key()->offset;
+    return;
+  }
 }
 
 Env::~Env() {
@@ -236,7 +266,13 @@ int Env::fd() const {
   return fd;
 }
 
+bool Env::is_mapped(const void* value) const {
+  const auto at = reinterpret_cast<uintptr_t>(value);
+  return base_ != nullptr && at >= reinterpret_cast<uintptr_t>(base_) && at - reinterpret_cast<uintptr_t>(base_) < kMapBytes;
+}
+
 uint64_t Env::file_offset(const void* value) const {
+  if (is_mapped(value)) return static_cast<uint64_t>(static_cast<const uint8_t*>(value) - base_);
   const uint8_t* page = static_cast<const uint8_t*>(value) - kPageHeader;
   const auto flags = field<uint16_t>(page, 10);
   if ((flags & kOverflowPage) == 0) throw Error(code::kCorrupt, folder_ + ": a chunk does not lie in pages of its own");
@@ -307,6 +343,9 @@ Table::Table(const Txn& txn, const char* name, Keys keys, bool create) : name_(n
   const int rc = mdb_dbi_open(txn.raw(), name, flags, &dbi_);
   if (rc == MDB_NOTFOUND) throw Error(code::kCorrupt, std::string("the index lacks its table '") + name + "'");
   check_lmdb(rc, "open table " + name_);
+  unsigned found = 0;
+  check_lmdb(mdb_dbi_flags(txn.raw(), dbi_, &found), "open table " + name_);
+  if ((found & ~unsigned{MDB_CREATE}) != (flags & ~unsigned{MDB_CREATE})) throw Error(code::kCorrupt, txn.env().folder() + " is damaged: the keys of its table '" + name + "' are of another kind");
 }
 
 namespace {
@@ -324,13 +363,40 @@ std::optional<std::string_view> Table::find(const Txn& txn, MDB_val key) const {
 std::optional<std::string_view> Table::get(const Txn& txn, uint64_t key) const { return find(txn, as_value(&key, sizeof key)); }
 std::optional<std::string_view> Table::get(const Txn& txn, std::string_view key) const { return find(txn, as_value(key.data(), key.size())); }
 
+/// LMDB frees as many pages of a value that is replaced as its head says.
+void Table::check_replaced(const Txn& txn, MDB_val key) const {
+  const Env& env = txn.env();
+  const auto value = find(txn, key);
+  if (!value || !env.is_mapped(value->data())) return;
+  const uint64_t offset = env.file_offset(value->data());
+  if (offset % env.page_bytes() != kPageHeader) return;  // it lies in a leaf
+  const uint8_t* page = reinterpret_cast<const uint8_t*>(value->data()) - kPageHeader;
+  const uint64_t first = offset / env.page_bytes();
+  const uint64_t needed = (kPageHeader + value->size() + env.page_bytes() - 1) / env.page_bytes();
+  const auto pages = field<uint32_t>(page, 12);
+  const std::string data_file = env.folder() + "/data.mdb";
+  if (field<uint64_t>(page, 0) != first || field<uint16_t>(page, 10) != kOverflowPage || pages < needed) corrupt(data_file, "the head of a value in table " + name_ + " makes no sense");
+  if (pages == needed) return;
+  // A value that was made shorter in the transaction that wrote it has more; whether they are its own only a whole walk tells.
+  PageWalk walk(data_file);
+  walk.check_free_pages();
+  if (!walk.problems().empty()) corrupt(data_file, walk.problems().front());
+}
+
 void Table::put(const Txn& txn, uint64_t key, std::string_view value) const { std::memcpy(reserve(txn, key, value.size()), value.data(), value.size()); }
 
 void Table::put(const Txn& txn, std::string_view key, std::string_view value) const {
   txn.will_put(value.size());
   MDB_val k = as_value(key.data(), key.size());
   MDB_val v = as_value(value.data(), value.size());
+  check_replaced(txn, k);
   check_lmdb(mdb_put(txn.raw(), dbi_, &k, &v, 0), "write table " + name_);
+}
+
+uint64_t Table::entries(const Txn& txn) const {
+  MDB_stat stat{};
+  check_lmdb(mdb_stat(txn.raw(), dbi_, &stat), "read table " + name_);
+  return stat.ms_entries;
 }
 
 void Table::for_each(const Txn& txn, const std::function<void(std::string_view key, std::string_view value)>& visit) const {
@@ -350,6 +416,7 @@ void* Table::reserve(const Txn& txn, uint64_t key, size_t bytes) const {
   txn.will_put(bytes);
   MDB_val k = as_value(&key, sizeof key);
   MDB_val v{bytes, nullptr};
+  check_replaced(txn, k);
   check_lmdb(mdb_put(txn.raw(), dbi_, &k, &v, MDB_RESERVE), "write table " + name_);
   return v.mv_data;
 }

@@ -25,8 +25,9 @@ using FileId = std::pair<uint64_t, uint64_t>;
 
 class Env : public std::enable_shared_from_this<Env> {
  public:
-  /// Opens or shares the environment in `folder`. Before LMDB maps the file, its size and meta pages are checked: a
-  /// truncated file ends in E_CORRUPT, not in a signal. create: makes the environment when there is none.
+  /// Opens or shares the environment in `folder`. Before LMDB maps the file, its size and meta pages are checked, and before
+  /// it follows any page, all pages of its trees: a truncated or damaged file ends in E_CORRUPT, not in a signal. create: makes
+  /// the environment when there is none.
   static std::shared_ptr<Env> open(const std::string& folder, bool create);
   ~Env();
   Env(const Env&) = delete;
@@ -39,7 +40,10 @@ class Env : public std::enable_shared_from_this<Env> {
   int fd() const;
   /// False once another file stands where this environment's was opened.
   bool is_in_place() const;
-  /// Where a value lies in the data file. It must have overflow pages of its own: their header tells the page number.
+  /// Whether a value lies in the map of the data file; false also where the environment was empty when it was opened.
+  bool is_mapped(const void* value) const;
+  /// Where a value lies in the data file. It must have overflow pages of its own: their header tells the page number where the
+  /// environment was empty when it was opened.
   uint64_t file_offset(const void* value) const;
   /// The same without touching the value's pages, once another value's were.
   uint64_t offset_of(const void* value) const;
@@ -59,9 +63,11 @@ class Env : public std::enable_shared_from_this<Env> {
 
  private:
   explicit Env(std::string folder) : folder_(std::move(folder)) {}
+  void check_pages();
   std::string folder_;
   MDB_env* env_ = nullptr;
   bool read_only_ = false;
+  const uint8_t* base_ = nullptr;  // of the data file, where it held tables when it was opened
   FileId id_;
   size_t page_bytes_ = 0;
   mutable std::atomic<uintptr_t> map_{0};  // its address, which LMDB does not tell
@@ -99,6 +105,8 @@ class Table {
   std::optional<std::string_view> get(const Txn& txn, std::string_view key) const;
   void put(const Txn& txn, uint64_t key, std::string_view value) const;
   void put(const Txn& txn, std::string_view key, std::string_view value) const;
+  /// How many there are.
+  uint64_t entries(const Txn& txn) const;
   /// Every key and value in order.
   void for_each(const Txn& txn, const std::function<void(std::string_view key, std::string_view value)>& visit) const;
   /// Room for `bytes` inside the database's own page, to be filled before the transaction goes on.
@@ -106,6 +114,7 @@ class Table {
 
  private:
   std::optional<std::string_view> find(const Txn& txn, MDB_val key) const;
+  void check_replaced(const Txn& txn, MDB_val key) const;
   MDB_dbi dbi_ = 0;
   std::string name_;
 };

@@ -11,6 +11,13 @@ inline constexpr uint32_t kVersion = 1;
 inline constexpr size_t kPageHeader = 16;
 inline constexpr size_t kMetaBytes = 136;
 inline constexpr uint16_t kOverflowPage = 0x04;
+inline constexpr uint64_t kMinPageBytes = 512, kMaxPageBytes = 32768;
+
+constexpr bool is_page_size(uint64_t bytes) { return bytes >= kMinPageBytes && bytes <= kMaxPageBytes && (bytes & (bytes - 1)) == 0; }
+
+inline constexpr size_t kNodeHeader = 8;
+/// The most that a node takes in its page.
+constexpr size_t most_node_bytes(size_t page_bytes) { return ((page_bytes - kPageHeader) / 2 & ~size_t{1}) - 2; }
 
 /// The number at an offset of a page, a node or a meta page.
 template <typename T>

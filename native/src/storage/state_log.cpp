@@ -93,7 +93,9 @@ bool read_record(const File& file, uint64_t at, uint64_t file_bytes, StateLog::C
   std::string bytes(sizeof header - kCrcFrom + header.bytes, '\0');
   file.read_at(at + kCrcFrom, bytes.data(), bytes.size());
   if (crc32c(bytes.data(), bytes.size()) != header.crc) return false;
-  if (!take_entries(std::string_view(bytes).substr(sizeof header - kCrcFrom), content.entries)) return false;
+  std::map<std::string, std::string> entries;
+  if (!take_entries(std::string_view(bytes).substr(sizeof header - kCrcFrom), entries)) return false;
+  for (auto& [key, value] : entries) content.entries[key] = std::move(value);
   content.size = header.size;
   content.end.end = at + sizeof header + header.bytes;
   return true;

@@ -14,6 +14,7 @@ namespace sluice {
 namespace {
 
 constexpr size_t kMaxValueBytes = size_t{1} << 30;
+constexpr uint64_t kMostLostBlocks = 65'536;
 
 struct StoredExtent {
   uint64_t size;
@@ -26,6 +27,8 @@ struct StoredExtent {
 uint32_t entry_crc(std::string_view key, std::string_view value) { return crc32c(value.data(), value.size(), crc32c(key.data(), key.size())); }
 
 }  // namespace
+
+uint64_t most_samples(const RecordLayout& layout, uint64_t chunks) { return chunks * kChunkRows + kMostLostBlocks * layout.block_rows(); }
 
 std::vector<std::atomic<uint32_t>*> Verified::counters(size_t chunks) {
   const std::lock_guard lock(mutex_);
@@ -55,6 +58,9 @@ Extent Store::extent(const Txn& txn) const {
   const auto value = get(txn, tables->meta, "extent");
   const auto extent = value ? parse_extent(*value) : std::nullopt;
   if (!extent) throw Error(code::kCorrupt, path + " is damaged: its extent is missing");
+  if (extent->size > most_samples(segments->layout(), tables->timestamp.entries(txn))) {
+    throw Error(code::kCorrupt, path + " is damaged: it tells of " + std::to_string(extent->size) + " samples, many more than it has");
+  }
   return *extent;
 }
 

@@ -55,6 +55,10 @@ struct Tables {
   const Table& of(IndexColumn column) const { return column == IndexColumn::kTimestamp ? timestamp : label; }
 };
 
+/// The most samples that are believed of a dataset which has so many chunks of a column: a size that was made up must not decide
+/// how much memory is taken. What is beyond the chunks may have been lost.
+uint64_t most_samples(const RecordLayout& layout, uint64_t chunks);
+
 struct Store {
   std::string path;
   Schema schema;
@@ -65,6 +69,7 @@ struct Store {
   Verified verified_timestamps, verified_labels, verified_payload;
   FileMaps file_maps;
 
+  /// E_CORRUPT where it is missing or tells of more than most_samples().
   Extent extent(const Txn& txn) const;
   SpanCount span_count(const Txn& txn) const;
   static std::optional<SpanCount> parse_span_count(std::string_view value);

@@ -25,7 +25,7 @@ int64_t floor_mod(int64_t a, int64_t b) {
   const int64_t r = a % b;
   return r < 0 ? r + b : r;
 }
-int64_t floor_div(int64_t a, int64_t b) { return (a - floor_mod(a, b)) / b; }
+int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
 template <typename T>
 T read(const uint8_t* at) {

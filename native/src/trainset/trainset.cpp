@@ -130,6 +130,7 @@ class TrainSetImpl final : public TrainSet {
       uint32_t crc;
       std::memcpy(&crc, partition, sizeof crc);
       if (crc != crc32c(partition + 8, partition_bytes(rows_of(p), weighted()) - 8)) fail("the checksum of partition " + std::to_string(p) + " does not match");
+      if (weighted()) check_weights(partition + 8 + rows_of(p) * 8, rows_of(p));
     }
   }
 
@@ -162,6 +163,14 @@ class TrainSetImpl final : public TrainSet {
     const uint64_t whole = header_.count / kPartitionRows;
     const uint64_t rest = header_.count % kPartitionRows;
     return whole * partition_bytes(kPartitionRows, weighted()) + (rest > 0 ? partition_bytes(rest, weighted()) : 0);
+  }
+  /// A checksum can be made to hold; the loss relies on what freeze() checked.
+  void check_weights(const uint8_t* at, uint64_t rows) const {
+    for (uint64_t i = 0; i < rows; ++i) {
+      float weight;
+      std::memcpy(&weight, at + i * sizeof weight, sizeof weight);
+      if (!(weight >= 0.0F) || !std::isfinite(weight)) fail("it has a weight of " + std::to_string(weight));
+    }
   }
   [[noreturn]] void fail(const std::string& what) const { throw Error(code::kCorrupt, path_ + " is damaged: " + what); }
 

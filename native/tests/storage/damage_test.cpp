@@ -1,6 +1,7 @@
 #include <fcntl.h>
 
 #include "base/file.h"
+#include "base/rng.h"
 #include "processes.h"
 #include "storage/rows.h"
 
@@ -91,6 +92,31 @@ TEST_F(Damage, AFlippedBitInAnyFieldOfTheMetaPagesEndsInNoSignal) {
     }
   }
   EXPECT_EQ(outcome_with(index_, page + 16 + 24, std::string(4, '\0')), kRefused) << "a page size of 0";
+}
+
+TEST_F(Damage, AFlippedBitInAPageOfATreeEndsInNoSignal) {
+  write(600);
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  std::vector<uint64_t> trees;
+  for (uint64_t at = 2 * page; at < std::filesystem::file_size(index_); at += page) {
+    uint64_t number;
+    uint16_t flags;
+    const File file(index_, O_RDONLY);
+    file.read_at(at, &number, sizeof number);
+    file.read_at(at + 10, &flags, sizeof flags);
+    if (number == at / page && (flags == 1 || flags == 2)) trees.push_back(at);
+  }
+  ASSERT_GT(trees.size(), 3U);
+  Rng rng(1);
+  int refused = 0;
+  for (int round = 0; round < 200; ++round) {
+    // Heads of pages, their lists of entries, and the entries, which lie at the end.
+    const uint64_t at = trees[rng.below(trees.size())] + (round % 2 == 0 ? rng.below(64) : page - 1 - rng.below(400));
+    const int result = outcome_with_flipped_bit(index_, at, static_cast<unsigned>(rng.below(8)));
+    ASSERT_TRUE(result == kSound || result == kRefused) << "byte " << at << ": " << result;
+    refused += result == kRefused ? 1 : 0;
+  }
+  EXPECT_GT(refused, 20);
 }
 
 TEST_F(Damage, AFlippedBitInAStateOrInTheExtentIsFound) {

@@ -9,6 +9,7 @@
 #include "processes.h"
 #include "storage/layout.h"
 #include "storage/rows.h"
+#include "storage/store.h"
 
 namespace sluice {
 namespace {
@@ -273,6 +274,35 @@ TEST_F(Fsck, AnIndexLostAfterACommitThatNeverCameHasTheBatchWithItsState) {
   EXPECT_TRUE(all_repaired(check(path_, true)));
   EXPECT_TRUE(is_whole(path_, kRows + 70'000));
   EXPECT_EQ(Dataset::open(path_, true)->state("progress"), "137036");
+}
+
+TEST_F(Fsck, AValueThatWasShortenedWithinItsTransactionIsNoDamage) {
+  {
+    const auto dataset = Dataset::open(path_, false);
+    StreamRows rows(dataset->schema(), kRows, 10);
+    rows.batch.state = {{"same", std::string(9000, 'a')}, {"same", "short"}};
+    dataset->append(rows.batch);
+  }
+  EXPECT_EQ(text(check(path_, false)), "");
+  Dataset::open(path_, false)->set_state("same", "again");
+  EXPECT_EQ(text(check(path_, false)), "");
+  EXPECT_TRUE(is_whole(path_, kRows + 10));
+}
+
+TEST_F(Fsck, ASizeThatWasMadeUpIsRefusedAndReplaced) {
+  for (const uint64_t size : {uint64_t{1} << 40, uint64_t{1} << 62, UINT64_MAX}) {
+    {
+      const auto store = open_existing_store(path_);
+      Txn txn(*store->env, false);
+      Extent extent = store->extent(txn);
+      extent.size = size;
+      store->put_extent(txn, extent);
+      txn.commit();
+    }
+    EXPECT_EQ(error_of([&] { Dataset::open(path_, true)->size(); }).first, "E_CORRUPT");
+    EXPECT_EQ(repair_in_child(), kRepaired) << size;
+    restore();
+  }
 }
 
 TEST_F(Fsck, ADatasetWithoutColumnsIsCheckedAndItsDamageNamed) {

@@ -1,5 +1,7 @@
 // Training-set files whose checksums are right and whose contents are not to be trusted.
 #include <cstring>
+#include <limits>
+#include <vector>
 
 #include "base/crc32c.h"
 #include "fixtures.h"
@@ -46,6 +48,22 @@ TEST_F(HostileTrainSet, AHeaderThatNoWriterMakesIsCorrupt) {
   EXPECT_EQ(code_of(100, UINT64_MAX - 10, kRange, 32), "E_CORRUPT");  // keys would wrap around
   EXPECT_EQ(code_of(5, 0, kRange | kWeighted, 32), "E_CORRUPT");      // a range has no weights
   EXPECT_EQ(code_of(5, 0, kRange | 8, 32), "E_CORRUPT");              // a flag of another format
+}
+
+TEST_F(HostileTrainSet, WeightsThatNoWriterMakesAreCorrupt) {
+  const std::vector<uint64_t> keys{1, 2};
+  const std::vector<float> weights{1.0F, 2.0F};
+  const std::string id = freeze(folder_.path(), {0, 0, keys.data(), weights.data(), 2}, 10);
+  const std::string path = folder_.file(id + ".trainset");
+  for (const float bad : {-1.0F, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    std::ifstream in(path, std::ios::binary);
+    std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    std::memcpy(bytes.data() + 32 + 8 + 16 + 4, &bad, sizeof bad);
+    const uint32_t crc = crc32c(bytes.data() + 40, bytes.size() - 40);
+    std::memcpy(bytes.data() + 32, &crc, sizeof crc);
+    std::ofstream(folder_.file(std::string(32, 'b') + ".trainset"), std::ios::binary) << bytes;
+    EXPECT_EQ(error_of([&] { TrainSet::open(folder_.path(), std::string(32, 'b')); }).first, "E_CORRUPT") << bad;
+  }
 }
 
 }  // namespace

@@ -144,7 +144,7 @@ void widen(const Fields& file, const ArchiveEntry& entry, uint64_t extra, uint64
 }
 
 void check_name(const Fields& file, const std::string& name) {
-  if (name.empty() || name.size() > kMaxName || name.front() == '/' || name.back() == '/' || name.find("..") != std::string::npos) {
+  if (name.empty() || name.size() > kMaxName || name.front() == '/' || name.back() == '/' || name.find("..") != std::string::npos || name.find("//") != std::string::npos) {
     file.corrupt("an entry is named '" + name.substr(0, 100) + "'");
   }
   for (const unsigned char c : name) {

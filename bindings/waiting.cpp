@@ -1,6 +1,7 @@
 // Samples that wait for their labels: native/src/waiting/waiting.h.
 #include "waiting/waiting.h"
 
+#include <cstring>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -18,7 +19,7 @@ namespace {
 
 constexpr size_t kMaxRequests = 1'000'000;
 constexpr size_t kMaxColumns = 10'000;
-constexpr size_t kMaxNoteBytes = 4096;
+constexpr size_t kMaxNoteBytes = size_t{64} << 20;  // as a state entry
 constexpr size_t kMaxIdBytesGiven = 256;
 
 using Refusal = WaitingAnswer::Refusal;

@@ -50,6 +50,7 @@ type Notes = { key?: string; hash?: string; state?: Record<string, string> };
 
 const maxTurnRows = 262_144;
 const maxTurnBytes = 2 ** 26;
+const maxRequestRows = 2 ** 20;
 const maxRetryMs = 60_000;
 
 export class Late {
@@ -112,10 +113,13 @@ export class Late {
 
   /**
    * Resolves once the request is durable. E_EXISTS for a sample whose id is there, or a label that differs from an earlier one; E_NOT_FOUND for a
-   * number that no sample has; and the errors of append().
+   * number that no sample has; E_ARGUMENT for too many rows; and the errors of append().
    */
   async push(request: LateRequest): Promise<LateAnswer> {
     if (this.#closing) throw new SluiceError('E_CLOSED', 'the server is stopping');
+    const rows = sampleRows(request) + (request.labels?.labels.length ?? 0);
+    if (rows > maxRequestRows)
+      throw new SluiceError('E_ARGUMENT', `${requestName}: at most ${maxRequestRows} samples and labels, got ${rows}`);
     this.bytes += request.bytes;
     try {
       return await new Promise<LateAnswer>((done, failed) => {

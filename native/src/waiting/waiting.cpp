@@ -124,7 +124,7 @@ class WaitingImpl final : public Waiting {
 // --- what arrives ----------------------------------------------------------------------------------------------------
 
 void WaitingImpl::check(const WaitingBatch& batch) const {
-  if (batch.samples.rows + batch.labels.rows > kMaxPartEvents / 4) throw Error(code::kArgument, "batch: at most 1048576 samples and labels");
+  if (batch.samples.rows + batch.labels.rows > kMaxPartEvents) throw Error(code::kArgument, "batch: at most 4194304 samples and labels");
   // A label that is missing is none that could be wrong.
   std::vector<float> labels(batch.samples.labels, batch.samples.labels + batch.samples.rows);
   for (float& label : labels) label = std::isnan(label) ? 0 : label;

@@ -24,7 +24,7 @@ type Taken = { record: KafkaRecord; rows: Row[] };
 
 /** Records are appended together up to about this many bytes. */
 const maxPieceBytes = 2 ** 23;
-const refusals: readonly string[] = ['E_SOURCE', 'E_NOT_FINITE', 'E_LABEL_RANGE', 'E_ARGUMENT'];
+const refusals: readonly string[] = ['E_SOURCE', 'E_NOT_FINITE', 'E_LABEL_RANGE', 'E_ARGUMENT', 'E_EXISTS', 'E_NOT_FOUND'];
 
 export class Landing {
   readonly #options: LandingOptions;

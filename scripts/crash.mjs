@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { brokers, killWithBroker } from './crash/brokers.mjs';
 import { setBack } from './crash/clock.mjs';
 import { killCommands } from './crash/commands.mjs';
 import { damagedEnds } from './crash/damage.mjs';
@@ -31,6 +32,7 @@ const sizes = {
 /** By name: does it, and resolves with what was done in a sentence. */
 const parts = {
   kills: (base, { size, random, say }) => killServe(base, { random, kills: size.kills, say }),
+  brokers: (base, { size, random, say }) => eachBroker(base, { size, random, say }),
   commands: (base, { size, random }) => killCommands(base, { random, kills: size.commands }),
   power: (base, { size, random, say }) => eachScenario(base, say, 'power cuts', (name, folder) => cutPower(name, folder, size, random)),
   faults: (base, { size, random, say }) =>
@@ -41,6 +43,12 @@ const parts = {
   clock: (base, { size, random }) => setBack(base, { random, rounds: Math.ceil(size.rounds / 10) }),
   two: (base) => twoProcesses(base),
 };
+
+async function eachBroker(base, { size, random, say }) {
+  const kills = Math.ceil(size.kills / 4);
+  for (const name of Object.keys(brokers)) say(await killWithBroker(join(base, name), name, { random, kills, say }));
+  return 'kills while messages of a broker arrive';
+}
 
 async function eachScenario(base, say, title, work) {
   for (const name of scenarios) say(`${title}, ${name}: ${await work(name, join(base, name))}`);

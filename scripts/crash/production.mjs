@@ -9,7 +9,7 @@ import { randomFrom } from './random.mjs';
 export const batch = 50;
 const every = 2000; // samples from one trigger to the next
 
-const pipeline = `pipeline: { id: crash, seed: 5, threads: 1 }
+const pipelineWith = (serve) => `pipeline: { id: crash, seed: 5, threads: 1 }
 dataset:
   id: crash
   source: { format: push }
@@ -22,7 +22,7 @@ training: { batchSize: 16, epochs: 60, optimizer: { id: adam, lr: 0.01 }, checkp
 trigger: { id: amount, samples: ${every} }
 selection: { id: recorded, by: loss, ratio: 0.7, reset: true }
 evaluation: { window: 1h }
-serve: { http: { port: 0 } }
+serve: { http: { port: 0 }${serve} }
 `;
 
 /** Throws BuildError with `what` unless it is right. */
@@ -35,9 +35,10 @@ export class Production {
   /** Key of the first sample of each batch that was acknowledged. */
   acknowledged = new Map();
 
-  constructor(folder) {
+  /** `serve`: further ways in which samples arrive, `, name: { … }`. */
+  constructor(folder, serve = '') {
     this.folder = folder;
-    writeFileSync(join(folder, 'p.yaml'), pipeline);
+    writeFileSync(join(folder, 'p.yaml'), pipelineWith(serve));
   }
 
   start(options) {
@@ -79,6 +80,11 @@ export class Production {
     check(address !== undefined, (await Promise.race([exit, { errors: '' }])).errors);
     while (this.acknowledged.size === 0 || this.acknowledged.size % (every / batch) !== 0) await this.mustPush(address);
     for (const n of this.acknowledged.keys()) if (n % 10 === 0) await this.mustPush(address, n);
+    await this.settle({ child, exit, address });
+  }
+
+  /** Until everything that waits is trained, and stops. */
+  async settle({ child, exit, address }) {
     for (;;) {
       const value = await metricsOf(address);
       if (value('sluice_informed_samples') === this.samples && value('sluice_model_trigger') === this.samples / every - 1) break;
@@ -134,10 +140,13 @@ export class Production {
   }
 }
 
+/** The last batch before a trigger fires is one of these. */
+export const batchesOfTrigger = every / batch;
+
 const timeOf = (n, i) => 1_700_000_000_000 + 1000 * (n * batch + i);
 
-/** Rows of batch n. */
-function bodyOf(n) {
+/** Rows of batch n, as JSON lines. */
+export function bodyOf(n) {
   const random = randomFrom(n + 7);
   let text = '';
   for (let i = 0; i < batch; i++) {

@@ -316,7 +316,7 @@ test('bodies of requests', async () => {
   const state = { dictionaries: new Map([['c', new Dictionary('c', () => null)]]), frequencies: new Map(), tokenizers: new Map() };
   const { w: _, ...columns } = table.columns;
   const read = (form: 'lines' | 'array') => (body: Buffer) =>
-    encode(toBatch(parseRows(body, form), { ...table, columns }), { ...table, columns }, state, place);
+    encode(toBatch(parseRows(body, form), { ...table, columns }).samples!, { ...table, columns }, state, place);
   await runs(30, lines, read('lines'));
   await runs(31, Buffer.from(JSON.stringify(rows)), read('array'));
 });

@@ -19,6 +19,8 @@ constexpr uint16_t kBranch = 0x01, kLeaf = 0x02, kMetaPage = 0x08;
 constexpr size_t kMaxKey = 511;
 constexpr uint16_t kBigData = 0x01, kSubTree = 0x02;
 constexpr uint16_t kIntegerKeys = 0x08;
+/// LMDB keeps flags of the environment with those of its list of free pages: that it was made as a file without a folder, as ours are.
+constexpr uint16_t kWithoutFolder = 0x4000;
 constexpr uint64_t kNoRoot = ~uint64_t{0};
 constexpr unsigned kMaxDepth = 32;  // of LMDB's cursors
 constexpr uint64_t kMaxPages = uint64_t{1} << 40;
@@ -62,6 +64,7 @@ std::optional<PageWalk::Meta> PageWalk::read_meta(uint64_t offset) const {
   meta.last_page = field<uint64_t>(bytes, 120);
   meta.transaction = field<uint64_t>(bytes, 128);
   meta.free = read_tree(bytes + 24);
+  meta.free.flags &= static_cast<uint16_t>(~kWithoutFolder);
   meta.main = read_tree(bytes + 72);
   const bool marked = (field<uint16_t>(page, 10) & kMetaPage) != 0 && field<uint32_t>(bytes, 0) == kMagic && field<uint32_t>(bytes, 4) == kVersion;
   const bool sound = marked && is_page_size(meta.page_bytes) && meta.last_page < kMaxPages && (offset == 0 || offset == meta.page_bytes) && meta.free.integer_keys() && meta.main.flags == 0;

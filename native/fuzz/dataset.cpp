@@ -61,7 +61,7 @@ Sound make_sound(uint32_t capacity) {
     append(*dataset, kRows - 1);
     dataset->remove({{2, 3}}, "first", 1);
   }
-  compact_dataset(path, StopFlag(), [](uint64_t, uint64_t) {});
+  compact_dataset(path, false, StopFlag(), [](uint64_t, uint64_t) {});
   {
     const auto dataset = Dataset::open(path, false);
     dataset->set_state("end", "the end");

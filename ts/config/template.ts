@@ -25,7 +25,7 @@ dataset:
     # Other sources: folders of pictures (columns image, path, label, time), records of fixed width, Criteo as DLRM has it
     # { format: images, path: data/*, labels: labels.csv, timePattern: "{YYYY}-{MM}-{DD}" } or with timeFrom: exif
     # { format: binary, path: data/*.bin, skip: 0, fields: [{ name: image, type: uint8, shape: [3, 32, 32], permute: [1, 2, 0] }] }
-    # { format: criteo, path: data/criteo, splits: [train] }
+    # { format: criteo, path: data/criteo, splits: [train], inPlace: true } trains from the files where they lie; so does binary
     # { format: criteo-tsv, path: data/day_*, start: 2024-01-01, days: 1, missing: 0 } has columns label, I1 to I13, C1 to C26, time
   # module: ./my-source.ts      # instead of source: a module of yours, made with defineSource()
   time:

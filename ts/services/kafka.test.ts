@@ -104,11 +104,11 @@ if (installed) {
 test('each record lands once over kill -9', () =>
   withCluster({ partitions: 2 }, async (place, cluster) => {
     for (let n = 0; n < 1000; n += 10) cluster.produce((n / 10) % 2, rows(n, n + 10));
-    const changes = reading(cluster, ', maxBytes: 1024');
+    const changes = { ...reading(cluster, ', maxBytes: 1024'), '{ id: time, every: 1w }': '{ id: amount, samples: 100 }' };
     place.write('p.yaml', changed(changes));
     for (const key of [1, 300, 600]) {
       const { exit } = await spawned(place.folder, (event, child) => {
-        if (event.type === 'arrival' && event.key >= key) child.kill('SIGKILL');
+        if (event.type === 'trigger' && !event.recorded && event.trigger.key >= key) child.kill('SIGKILL');
       });
       await exit;
     }

@@ -301,7 +301,7 @@ function categoryText(column: Column, row: number): string {
   const value = column.values[row];
   if (typeof value === 'string') return value;
   if (value === null || value === undefined) return missingCategory;
-  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? column.fail('E_SOURCE', row, 'a time') : value.toISOString();
   if (typeof value === 'object') column.fail('E_SOURCE', row, 'a text or a number');
   return String(value);
 }

@@ -1,14 +1,13 @@
 // Labels that come later than their samples, by HTTP: how many samples without a label, and how many labels, are durable and acknowledged a second,
 // and how long pushes of labelled samples take meanwhile. The client runs on the same machine.
 //   node scripts/bench/labels.mjs [--samples 2000000] [--batch 1000] [--connections 8] [--json]
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { main, root } from '../lib/run.mjs';
+import { main } from '../lib/run.mjs';
+import { startServer } from '../lib/server.mjs';
 import { machine } from './lib.mjs';
 
 const pipeline = `pipeline: { id: labels }
@@ -25,24 +24,6 @@ trigger: { id: amount, samples: 1000000000 }
 selection: { id: new-data }
 serve: { http: { port: 0 } }
 `;
-
-async function start(folder) {
-  writeFileSync(join(folder, 'p.yaml'), pipeline);
-  const child = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'serve', 'p.yaml', '--json'], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let port;
-  await new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`sluice serve ended with ${code}`)));
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const event = JSON.parse(line);
-      if (event.type === 'listening') port = Number(new URL(event.url).port);
-      if (event.type === 'serving') resolve();
-    });
-  });
-  return { child, port };
-}
 
 /** A permutation of 0 … n-1 for n a power of ten: ids that say nothing about their order. */
 const mixed = (i) => ((i * 7_368_787) % 100_000_007).toString(36);
@@ -93,8 +74,12 @@ main(async () => {
   });
   const [samples, batch, connections] = [Number(values.samples), Number(values.batch), Number(values.connections)];
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
-  const { child, port } = await start(folder);
+  writeFileSync(join(folder, 'p.yaml'), pipeline);
+  const { child, exit, url } = startServer(folder);
   try {
+    const address = await url;
+    if (address === undefined) throw new Error((await exit).errors);
+    const port = Number(new URL(address).port);
     const bodies = (of) => (n) => Array.from({ length: batch }, (_, k) => of(n * batch + k)).join('');
     const requests = Math.floor(samples / batch);
     const results = [];

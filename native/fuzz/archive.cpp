@@ -14,16 +14,6 @@ void add(std::string& bytes, T value) {
   bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-/// CRC-32 of the zip format, bit by bit.
-uint32_t crc32(std::string_view bytes) {
-  uint32_t crc = ~0U;
-  for (const unsigned char byte : bytes) {
-    crc ^= byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xEDB88320U : 0U);
-  }
-  return ~crc;
-}
-
 /// Files that are stored as they are, a directory, and both kinds of end records.
 std::string zip_of(fuzz::Input& input) {
   std::string file, directory;
@@ -34,7 +24,7 @@ std::string zip_of(fuzz::Input& input) {
     const uint32_t method = input.take<uint8_t>() == 8 ? 8 : 0;
     std::string shared;  // of local header and entry: version, flags, method, time, date, checksum, sizes, lengths
     for (const uint32_t field : {20U, 0U, method, 0U, 0U}) add(shared, static_cast<uint16_t>(field));
-    add(shared, crc32(content));
+    add(shared, fuzz::zip_crc32(content));
     add(shared, static_cast<uint32_t>(content.size()));
     add(shared, static_cast<uint32_t>(content.size() + (method == 8 ? input.take<uint8_t>() : 0)));
     add(shared, static_cast<uint16_t>(name.size()));

@@ -43,6 +43,16 @@ class Input {
   std::string_view rest_;
 };
 
+/// CRC-32 of the zip format, bit by bit.
+inline uint32_t zip_crc32(std::string_view bytes) {
+  uint32_t crc = ~0U;
+  for (const unsigned char byte : bytes) {
+    crc ^= byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xEDB88320U : 0U);
+  }
+  return ~crc;
+}
+
 /// Ends the process, so that the fuzzer keeps the input, unless it holds.
 inline void expect(bool holds, const std::string& what) {
   if (holds) return;

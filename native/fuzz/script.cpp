@@ -26,18 +26,9 @@ std::vector<std::string> archives() {
   return all;
 }
 
-uint32_t crc32(std::string_view bytes) {
-  uint32_t crc = ~0U;
-  for (const unsigned char byte : bytes) {
-    crc ^= byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xEDB88320U : 0U);
-  }
-  return ~crc;
-}
-
 /// The checksum of a file's bytes in its local header and in the directory.
 void seal(std::string& bytes, const ArchiveEntry& entry) {
-  const uint32_t crc = crc32(std::string_view(bytes).substr(entry.offset, entry.stored));
+  const uint32_t crc = fuzz::zip_crc32(std::string_view(bytes).substr(entry.offset, entry.stored));
   for (size_t at = bytes.find(entry.name); at != std::string::npos; at = bytes.find(entry.name, at + 1)) {
     const size_t name = bytes.rfind("PK", at);
     if (name == std::string::npos) continue;

@@ -4,23 +4,11 @@ import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSyn
 import { join } from 'node:path';
 import { BuildError, root } from '../lib/run.mjs';
 import { cli } from '../lib/server.mjs';
+import { experiment } from './experiment.mjs';
 import { check } from './production.mjs';
 
 const samples = 30_000;
-const pipeline = `pipeline: { id: p, seed: 3, threads: 1 }
-dataset:
-  id: d
-  source: { format: csv, path: d.csv }
-  time: { column: t }
-  label: { column: y }
-  columns: { x: f32, c: category }
-features: { dense: [{ column: x }], categorical: [{ column: c, buckets: 16 }] }
-model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }
-training: { batchSize: 64, epochs: 1, optimizer: { id: adam, lr: 0.01 }, checkpoint: { everySteps: 50 }, record: [loss] }
-trigger: { id: amount, samples: 7500 }
-selection: { id: recorded, by: loss, ratio: 0.6, reset: true }
-evaluation: { window: 100h }
-`;
+const pipeline = experiment({ batchSize: 64, epochs: 1, everySteps: 50, samples: 7500, window: '100h' });
 const timeOf = (key) => 1_700_000_000_000 + 10_000 * key;
 
 /** `kills` of all commands together. */

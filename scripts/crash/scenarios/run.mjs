@@ -1,23 +1,11 @@
 // A whole experiment: a CSV file is ingested, models are trained on what was recorded, stored and evaluated.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { loadPipeline, runExperiment } from '../../../dist/index.js';
+import { experiment } from '../experiment.mjs';
 import { expect } from './rows.mjs';
 
 const samples = 1200;
-const pipeline = `pipeline: { id: p, seed: 3, threads: 1 }
-dataset:
-  id: d
-  source: { format: csv, path: d.csv }
-  time: { column: t }
-  label: { column: y }
-  columns: { x: f32, c: category }
-features: { dense: [{ column: x }], categorical: [{ column: c, buckets: 16 }] }
-model: { id: dlrm, embedding: 4, bottom: [8], top: [8] }
-training: { batchSize: 32, epochs: 2, optimizer: { id: adam, lr: 0.01 }, checkpoint: { everySteps: 7 }, record: [loss] }
-trigger: { id: amount, samples: 400 }
-selection: { id: recorded, by: loss, ratio: 0.6, reset: true }
-evaluation: { window: 1h }
-`;
+const pipeline = experiment({ batchSize: 32, epochs: 2, everySteps: 7, samples: 400, window: '1h' });
 
 export async function prepare(folder) {
   const rows = Array.from(

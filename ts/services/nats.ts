@@ -6,7 +6,7 @@ import { SluiceError } from '../errors.js';
 import type { DatasetSpec } from '../sources/spec.js';
 import type { Inlet } from './inlet.js';
 import { type Retrying, retried } from './retry.js';
-import { parseRows, toBatch } from './rows.js';
+import { isRefusal, parseRows, toBatch } from './rows.js';
 
 export type NatsOptions = Retrying & {
   url: string;
@@ -140,11 +140,7 @@ async function append(
     await inlet.append(toBatch(rows, spec), entries(last));
     options.onSamples(rows.length);
   } catch (error) {
-    if (
-      !(error instanceof SluiceError) ||
-      !['E_SOURCE', 'E_NOT_FINITE', 'E_LABEL_RANGE', 'E_ARGUMENT', 'E_EXISTS', 'E_NOT_FOUND'].includes(error.code)
-    )
-      throw error;
+    if (!isRefusal(error)) throw error;
     if (messages.length > 1) {
       for (const message of messages) await append([message], options, entries);
       return;

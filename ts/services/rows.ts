@@ -13,6 +13,11 @@ export type Row = Record<string, unknown>;
 /** How error messages name what was sent. */
 export const requestName = 'the request';
 
+const refusals: readonly string[] = ['E_SOURCE', 'E_NOT_FINITE', 'E_LABEL_RANGE', 'E_ARGUMENT', 'E_EXISTS', 'E_NOT_FOUND'];
+
+/** Whether rows cannot be taken, now or later: a message of a broker that holds them is passed over. */
+export const isRefusal = (error: unknown): error is SluiceError => error instanceof SluiceError && refusals.includes(error.code);
+
 /** The rows of a body of JSON lines, or of one JSON array of objects. E_SOURCE names line or row. */
 export function parseRows(body: Buffer, form: 'lines' | 'array'): Row[] {
   if (!isUtf8(body)) throw new SluiceError('E_SOURCE', `${requestName}: expected UTF-8 text`);

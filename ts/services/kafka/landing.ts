@@ -3,7 +3,7 @@
 import { SluiceError } from '../../errors.js';
 import type { DatasetSpec } from '../../sources/spec.js';
 import type { Inlet } from '../inlet.js';
-import { parseRows, requestName, toBatch } from '../rows.js';
+import { isRefusal, parseRows, requestName, toBatch } from '../rows.js';
 import { batchesOf, type Record as KafkaRecord } from './record-batch.js';
 import type { Arrived, Position } from './topic-reader.js';
 
@@ -24,7 +24,6 @@ type Taken = { record: KafkaRecord; rows: Row[] };
 
 /** Records are appended together up to about this many bytes. */
 const maxPieceBytes = 2 ** 23;
-const refusals: readonly string[] = ['E_SOURCE', 'E_NOT_FINITE', 'E_LABEL_RANGE', 'E_ARGUMENT', 'E_EXISTS', 'E_NOT_FOUND'];
 
 export class Landing {
   readonly #options: LandingOptions;
@@ -167,8 +166,6 @@ class Refusals {
     this.#joined = false;
   }
 }
-
-const isRefusal = (error: unknown): error is SluiceError => error instanceof SluiceError && refusals.includes(error.code);
 
 /** A value is one object, which is the common case, or several as JSON lines. */
 function rowsOf(value: Buffer): Row[] {
